@@ -1,0 +1,1 @@
+"""Acquisitions, sampling, scan time, metrics, energy, claims, tracking and the command line."""

@@ -1,0 +1,114 @@
+"""The story of one cell: acquisition → mask → scan seconds, masked k-space → image → scores, one row a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .acquisition import Acquisition
+from .cell import Cell
+from .claims.types import retrospective_evidence
+from .images import Reconstructed, recipe_images
+from .quantity import Quantity
+from .rows import Row, split_scores
+from .sampling.mask import Mask
+from .truth import Truth, reference_image
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """One volume's row and what a picture of it needs."""
+
+    row: Row
+    truth: npt.NDArray[np.floating]
+    """(slice, ky, kx) magnitude, as the first profile combines it."""
+    image: npt.NDArray[np.floating]
+    mask: Mask
+    redistributable: bool
+
+
+def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None) -> Iterator[Measured]:
+    """Runs a cell: reconstructs its volumes (or finds them in `images`), times their scans and scores them.
+
+    Args:
+        cell: built and checked.
+        images: folder of all saved images.
+        advance: called after each volume that was reconstructed.
+    """
+    recipe = cell.recipe
+    for acquisition, volume in zip(recipe.acquisitions, recipe_images(recipe, images, advance), strict=True):
+        mask = recipe.mask(acquisition)
+        truths = {profile.truth: reference_image(acquisition, profile.truth, recipe.maps) for profile in cell.profiles}
+        scores: dict[str, Quantity] = {}
+        for profile in cell.profiles:
+            scores |= profile.score(truths[profile.truth].image.numpy(), volume.magnitude)
+        first = truths[cell.profiles[0].truth]
+        yield Measured(
+            row=_row(cell, acquisition, mask, volume, first, scores),
+            truth=first.image.numpy(),
+            image=volume.magnitude,
+            mask=mask,
+            redistributable=acquisition.redistributable,
+        )
+
+
+def _row(
+    cell: Cell, acquisition: Acquisition, mask: Mask, volume: Reconstructed, truth: Truth, scores: dict[str, Quantity]
+) -> Row:
+    scan = cell.scan_time(mask)
+    seconds, against_full, against_clinical = scan.candidate.seconds, scan.against_full, scan.against_clinical
+    energy = volume.energy.total
+    metrics, reasons = split_scores({**scores, "energy_j": energy})
+    metrics.pop("energy_j")
+    return Row(
+        dataset=cell.dataset,
+        patient=acquisition.patient,
+        volume=acquisition.volume,
+        contrast=acquisition.contrast,
+        provenance=acquisition.provenance,
+        evidence=retrospective_evidence(acquisition.provenance),
+        field_strength_t=acquisition.field_strength_t,
+        slices=acquisition.slices,
+        coils=acquisition.kspace.size("coil"),
+        sampling=mask.pattern,
+        nominal_acceleration=mask.nominal,
+        acceleration=mask.acceleration,
+        acs_lines=mask.acs_lines,
+        lines_sampled=mask.n_sampled,
+        lines_acquired=mask.n_acquired,
+        mask_hash=mask.hash,
+        mask_replicate=mask.replicate,
+        protocol=cell.protocol.name,
+        scan_s=_number(seconds.value),
+        scan_low_s=_number(seconds.low),
+        scan_high_s=_number(seconds.high),
+        full_s=_number(scan.full.seconds.value),
+        clinical=scan.clinical_name,
+        clinical_s=_number(scan.clinical.seconds.value),
+        reduction_full=_number(against_full.value),
+        reduction_full_low=_number(against_full.low),
+        reduction_full_high=_number(against_full.high),
+        reduction_clinical=_number(against_clinical.value),
+        reduction_clinical_low=_number(against_clinical.low),
+        reduction_clinical_high=_number(against_clinical.high),
+        model=cell.recipe.model_name,
+        combination=volume.combination,
+        device=cell.recipe.device,
+        threads=cell.recipe.threads,
+        recon_s_per_slice=volume.seconds_per_slice,
+        energy_j=energy.value,
+        truth_source=truth.source,
+        truth_shares_noise=truth.shares_noise,
+        truth_combinations={profile.name: profile.truth for profile in cell.profiles},
+        metrics=metrics,
+        reasons=reasons,
+    )
+
+
+def _number(value: float | None) -> float:
+    assert value is not None, "a modelled scan time is always a number"
+    return value

@@ -1,0 +1,199 @@
+"""A cell: one (dataset, sampling, model, seed), built from its configuration, checked, and named by what it computes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from .acquisition import Acquisition, Dataset, manifest_digest
+from .errors import HalfscanError, one_line
+from .images import Recipe
+from .metrics import Profile
+from .sampling.mask import Mask
+from .scan_time import Protocol, ScanComparison, compare_scan_times
+from .sources import module_of, source_hash
+
+DTYPE = "complex64"
+_RECONSTRUCT = "halfscan.bench.images"
+_SCORE = "halfscan.bench.benchmark"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cell:
+    """Everything one cell needs, built and checked."""
+
+    dataset: str
+    recipe: Recipe
+    protocol: Protocol
+    profiles: tuple[Profile, ...]
+    key: str
+    """Names the rows: the recipe's digest, and all that scores its images."""
+
+    def scan_time(self, mask: Mask) -> ScanComparison:
+        """Seconds under the cell's protocol, beside both baselines."""
+        return compare_scan_times(mask.n_sampled, mask.n_acquired, self.protocol)
+
+    def check(self) -> None:
+        """Refuses, before any work, what would fail during it.
+
+        Raises:
+            HalfscanError: naming the volume where one is at fault.
+        """
+        recipe = self.recipe
+        for acquisition in recipe.acquisitions:
+            mask = recipe.mask(acquisition)
+            coils = acquisition.kspace.size("coil")
+            self.scan_time(mask)
+            recipe.model.check(mask, coils)
+            if recipe.model.needs_maps:
+                recipe.maps.check(mask.acs_lines, coils)
+
+
+def build_cell(config: DictConfig) -> Cell:
+    """Builds, checks and names a cell.
+
+    Args:
+        config: the composed run configuration.
+
+    Raises:
+        HalfscanError: bad input, in one line.
+    """
+    plain: dict[str, Any] = _container(config)
+    for name, low in (("threads", 1), ("mask_replicate", 0)):
+        if plain[name] < low:
+            raise HalfscanError(f"{name}={plain[name]} must be at least {low}")
+    dataset, acquisitions = _open_dataset(json.dumps(plain["dataset"], sort_keys=True))
+    check_device(plain["device"])
+    digest = _sha256(_identity(plain, manifest_digest(acquisitions)))
+    scoring = {
+        "digest": digest,
+        "dataset": plain["dataset"],
+        **{name: plain[name] for name in ("protocol", "metrics", "energy")},
+        "sources": source_hash(_SCORE, *_targets(plain["protocol"], plain["metrics"])),
+    }
+    recipe = Recipe(
+        acquisitions=acquisitions,
+        sampling=_build(plain["sampling"], "sampling"),
+        mask_replicate=plain["mask_replicate"],
+        model=_build(_without_name(plain["model"]), "model"),
+        model_name=plain["model"].get("name") or plain["model"]["_target_"].rpartition(".")[2],
+        maps=_build(plain["maps"], "maps"),
+        meter=_build(plain["energy"], "energy"),
+        device=plain["device"],
+        threads=plain["threads"],
+        digest=digest,
+    )
+    cell = Cell(
+        dataset=dataset.name,
+        recipe=recipe,
+        protocol=_build(plain["protocol"], "protocol"),
+        profiles=_profiles(plain["metrics"]),
+        key=_sha256(scoring),
+    )
+    cell.check()
+    return cell
+
+
+def _identity(plain: dict[str, Any], manifest: str) -> dict[str, Any]:
+    """The allow-list of the digest: what can change a reconstructed image."""
+    return {
+        "manifest": manifest,
+        **{name: plain[name] for name in ("sampling", "model", "maps", "mask_replicate", "threads")},
+        "dtype": DTYPE,
+        "device": plain["device"].split(":")[0],
+        "sources": source_hash(_RECONSTRUCT, *_targets(plain["dataset"], plain["sampling"], plain["model"], plain["maps"])),
+    }
+
+
+def _targets(*nodes: Any) -> list[str]:
+    """Modules of all `_target_` entries, nested ones too."""
+    found = []
+    for node in nodes:
+        if isinstance(node, dict):
+            if isinstance(node.get("_target_"), str):
+                found.append(module_of(node["_target_"]))
+            found += _targets(*node.values())
+        elif isinstance(node, list):
+            found += _targets(*node)
+    return found
+
+
+def _container(config: DictConfig) -> dict[str, Any]:
+    from omegaconf.errors import OmegaConfBaseException
+
+    task_config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    try:
+        plain = OmegaConf.to_container(task_config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise HalfscanError(f"configuration: {str(error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _build(node: dict[str, Any], where: str) -> Any:
+    """Instantiates a `_target_`, turning a refusal inside it into one clear line."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, HalfscanError):
+            raise error.__cause__ from None
+        raise HalfscanError(f"{where}: {one_line(error)}") from error
+
+
+@lru_cache(maxsize=4)
+def _open_dataset(node: str) -> tuple[Dataset, tuple[Acquisition, ...]]:
+    """A dataset by its configuration (JSON): the cells of a sweep share it, so that it is read and hashed once."""
+    dataset: Dataset = _build(json.loads(node), "dataset")
+    acquisitions = tuple(dataset.acquisitions())
+    if not acquisitions:
+        raise HalfscanError(f"dataset {dataset.name} holds no volume")
+    names = [(acquisition.patient, acquisition.volume) for acquisition in acquisitions]
+    if len(set(names)) < len(names):
+        raise HalfscanError(f"dataset {dataset.name} holds two volumes of one name for one patient: rename one")
+    return dataset, acquisitions
+
+
+def forget_datasets() -> None:
+    """Drops opened datasets, so that the next sweep sees files as they are then."""
+    _open_dataset.cache_clear()
+
+
+def _without_name(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "name"}
+
+
+def _profiles(node: dict[str, Any]) -> tuple[Profile, ...]:
+    profiles = tuple(Profile(name=name, **settings) for name, settings in node.items() if settings is not None)
+    if not profiles:
+        raise HalfscanError("metrics: no profile is left; choose metrics=default")
+    return profiles
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not there.
+
+    Raises:
+        HalfscanError: an unknown name, or no such GPU.
+    """
+    import torch
+
+    try:
+        kind = torch.device(device)
+    except RuntimeError as error:
+        raise HalfscanError(f"device={device} is unknown: use cpu, cuda or cuda:0") from error
+    if kind.type not in ("cpu", "cuda"):
+        raise HalfscanError(f"device={device} is not supported: use cpu or cuda")
+    if kind.type == "cuda" and (not torch.cuda.is_available() or (kind.index or 0) >= torch.cuda.device_count()):
+        raise HalfscanError(f"device={device}: torch sees no such GPU; use device=cpu, or see `halfscan doctor`")
+
+
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

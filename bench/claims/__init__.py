@@ -1,0 +1,1 @@
+"""Claims: what is compared, the aggregation from volumes to patients, and (later) the verdict."""

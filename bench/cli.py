@@ -1,0 +1,153 @@
+"""The command line. Everything heavy is imported inside the command that needs it: help must not wait for torch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import __version__
+from .errors import HalfscanError, one_line
+
+DEFAULT_OUT = "outputs"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        0 done, 1 some cell or check failed, 2 bad input (one line on standard error), 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if words[:1] == ["run"]:
+            # Hydra reads these words itself: its grammar is not argparse's.
+            return _run(words[1:])
+        options = _parser().parse_args(words)
+        return int(options.command(options))
+    except HalfscanError as error:
+        print(f"halfscan: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("halfscan: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has left; nothing is wrong. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="halfscan", description="Half the scan, the same image? Prove it. Benchmarks AI MRI reconstruction."
+    )
+    parser.add_argument("--version", action="version", version=f"halfscan {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run a sweep: halfscan run model=zero_filled,sense sampling.acceleration=2,4 (halfscan run --help: more)",
+    )
+    run.add_argument("overrides", nargs="*")
+
+    table = commands.add_parser("table", help="the cells of a sweep: scan seconds, reductions, quality, energy")
+    table.add_argument("sweep", nargs="?", help="id of the sweep or its beginning; default: the latest")
+    table.add_argument("--json", action="store_true", help="one object a cell")
+    table.add_argument("--profile", help="metric profile to show; default: the one that fits the images")
+    table.set_defaults(command=_table)
+
+    finish = commands.add_parser("finish", help="close a sweep whose launcher was lost, and name what is missing")
+    finish.add_argument("sweep", nargs="?", help="id of the sweep, its beginning or its folder; default: the latest")
+    finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
+    finish.set_defaults(command=_finish)
+
+    doctor = commands.add_parser("doctor", help="what this machine has, and the mend for what is missing")
+    doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
+    doctor.set_defaults(command=_doctor)
+
+    for command in (table, finish, doctor):
+        command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
+        command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    return parser
+
+
+def _run(words: Sequence[str]) -> int:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ..configs.schema import register
+    from .task import task
+
+    register()
+    # Hydra would print a traceback and exit by itself; this makes it hand the error on, to be said in one line.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["halfscan run", *words]
+    app = hydra.main(version_base="1.3", config_path="pkg://halfscan.configs", config_name="run")(task)
+    try:
+        app()
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
+        message = one_line(error) + (f" {one_line(cause)}" if cause and one_line(cause) not in one_line(error) else "")
+        raise HalfscanError(message) from error
+    except KeyboardInterrupt:
+        _finish_planned()
+        raise
+    return _finish_planned()
+
+
+def _finish_planned() -> int:
+    """Closes the sweep that this process ran; without one (`--cfg`, `--help`) there is nothing to do."""
+    sweep = sys.modules.get(f"{__package__}.sweep")
+    if sweep is None or not sweep.planned:
+        return 0
+    return _close(sweep.planned.pop())
+
+
+def _close(manifest: object) -> int:
+    from .manifest import SweepManifest
+    from .sweep import exclusive, finish_sweep
+    from .table import print_table, summarise_sweep
+    from .tracking import Store
+
+    assert isinstance(manifest, SweepManifest)
+    with exclusive(manifest):
+        outcome = finish_sweep(manifest)
+    _, rows = Store(manifest.tracking_uri, manifest.experiment).read_sweep(manifest.parent_run)
+    print_table(manifest, summarise_sweep(manifest, rows))
+    print(f"Sweep {manifest.sweep_id} in {manifest.folder}; MLflow: mlflow ui --backend-store-uri {manifest.tracking_uri}")
+    for cell, reason in outcome.failures.items():
+        print(f"halfscan: cell {cell} has no result: {reason}", file=sys.stderr)
+    return 0 if outcome.complete else 1
+
+
+def _table(options: argparse.Namespace) -> int:
+    from .table import print_table, read_cells, to_json
+    from .tracking import Store, tracking_uri
+
+    manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment), options.sweep)
+    profiles = {name.partition("@")[2] for cell in cells for name in cell.first.metrics}
+    if options.profile and cells and options.profile not in profiles:
+        raise HalfscanError(f"--profile {options.profile}: this sweep was scored in {', '.join(sorted(profiles))}")
+    if options.json:
+        print(to_json(cells))
+    else:
+        print_table(manifest, cells, options.profile)
+    return 0
+
+
+def _finish(options: argparse.Namespace) -> int:
+    from .sweep import find_manifest
+
+    return _close(find_manifest(options.sweep, Path(options.out)))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine, print_findings
+    from .tracking import tracking_uri
+
+    findings = list(examine(tracking_uri(options.store), Path(options.out)))
+    print_findings(findings)
+    return 1 if any(finding.state == "broken" for finding in findings) else 0

@@ -1,0 +1,121 @@
+"""`halfscan doctor`: what this machine has, and the mend for what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .energy import find_nvml, find_rapl
+from .errors import HalfscanError, one_line
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    state: Literal["ok", "absent", "broken"]
+    """`absent` is a limit to know of; `broken` stops work."""
+    detail: str
+    mend: str = ""
+
+
+EXTRAS = {
+    "hydra_plugins.hydra_joblib_launcher": ("joblib launcher", "pip install hydra-joblib-launcher"),
+    "hydra_plugins.hydra_submitit_launcher": ("submitit (Slurm) launcher", "pip install hydra-submitit-launcher"),
+}
+
+
+def examine(store_uri: str, out: Path) -> Iterator[Finding]:
+    """Looks at torch, GPU, energy counters, sample data, extras, and whether store and output folder can be written."""
+    yield _torch()
+    yield _gpu()
+    for counter in (find_nvml(), find_rapl()):
+        mend = (
+            ""
+            if counter.available
+            else "energy stays null with this reason; a GPU with its driver, or readable RAPL, would count it"
+        )
+        yield Finding(f"energy: {counter.name}", "ok" if counter.available else "absent", counter.reason or "found", mend)
+    yield _sample()
+    for module, (name, mend) in EXTRAS.items():
+        yield (Finding(name, "ok", "installed") if _importable(module) else Finding(name, "absent", "not installed", mend))
+    yield _folder("output folder", out, "name another with out=")
+    yield _store(store_uri)
+
+
+def _torch() -> Finding:
+    if not _importable("torch"):
+        return Finding("torch", "broken", "not installed", "make setup, or pip install torch")
+    import torch
+
+    return Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _gpu() -> Finding:
+    if _importable("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return Finding("GPU", "ok", torch.cuda.get_device_name(0))
+    return Finding(
+        "GPU", "absent", "torch sees none", "runs use device=cpu; a CUDA build of torch and a driver bring device=cuda"
+    )
+
+
+def _sample() -> Finding:
+    from ..datasets.sample import Sample
+
+    try:
+        Sample().acquisitions()
+    except HalfscanError as error:
+        return Finding("sample data", "absent", one_line(error), "pip install --force-reinstall nibabel")
+    return Finding("sample data", "ok", f"nibabel {importlib.metadata.version('nibabel')}")
+
+
+def _folder(name: str, folder: Path, mend: str) -> Finding:
+    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK):
+        return Finding(name, "ok", str(folder))
+    return Finding(name, "broken", f"{nearest} can't be written", mend)
+
+
+def _store(uri: str) -> Finding:
+    mend = "set MLFLOW_TRACKING_URI to a store that can be written"
+    if uri.startswith("sqlite:///"):
+        path = Path(uri.removeprefix("sqlite:///"))
+        if path.exists() and not os.access(path, os.W_OK):
+            return Finding("tracking store", "broken", f"{path} can't be written", mend)
+        found = _folder("tracking store", path.parent, mend)
+        return Finding(found.name, found.state, uri if found.state == "ok" else found.detail, found.mend)
+    from .tracking import Store
+
+    try:
+        Store(uri, "halfscan").find_sweep("none")
+    except HalfscanError as error:
+        return Finding("tracking store", "broken", one_line(error), mend)
+    return Finding("tracking store", "ok", uri)
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """A table: state, what, detail, mend."""
+    from rich.console import Console
+    from rich.table import Table
+
+    style = {"ok": "green", "absent": "yellow", "broken": "red"}
+    table = Table("", "what", "found", "mend")
+    for finding in findings:
+        table.add_row(f"[{style[finding.state]}]{finding.state}[/]", finding.name, finding.detail, finding.mend)
+    Console().print(table)

@@ -1,0 +1,187 @@
+"""Reconstructed images: made once a cell under the clock and the energy meter, kept on disk, re-scored at will."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .acquisition import Acquisition
+from .energy import EnergyRecord, Meter
+from .errors import HalfscanError
+from .maps import Espirit
+from .operators import sample
+from .quantity import Quantity
+from .reconstruction import Combination, ReconInput, ReconResult, Reconstructor
+from .sampling.mask import LineSampling, Mask
+
+SLICES_PER_BATCH = 8
+"""Slices reconstructed side by side; fixed, so that results do not depend on how much memory there is."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """All that can change a reconstructed image, and nothing else."""
+
+    acquisitions: tuple[Acquisition, ...]
+    sampling: LineSampling
+    mask_replicate: int
+    model: Reconstructor
+    model_name: str
+    maps: Espirit
+    meter: Meter
+    device: str
+    threads: int
+    digest: str
+    """Names the images: SHA-256 over data, settings and sources."""
+
+    def mask(self, acquisition: Acquisition) -> Mask:
+        """The mask of one volume, the same for every model at this sampling spec."""
+        return self.sampling.draw(acquisition.acquired, acquisition.digest, self.mask_replicate)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reconstructed:
+    """One volume as a model rebuilt it."""
+
+    image: npt.NDArray[Any]
+    """(slice, ky, kx) on the scale of the k-space."""
+    kind: Literal["complex", "magnitude"]
+    combination: Combination
+    mask_hash: str
+    seconds_per_slice: float
+    energy: EnergyRecord
+
+    @property
+    def magnitude(self) -> npt.NDArray[np.float32]:
+        return np.abs(self.image).astype(np.float32)
+
+
+def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lambda: None) -> Iterator[Reconstructed]:
+    """A recipe's reconstructed volumes in the order of its acquisitions, from disk where they are there already.
+
+    Args:
+        recipe: what to reconstruct.
+        root: folder of all saved images; this recipe's lie in a subfolder named by its digest.
+        advance: called after each volume.
+
+    Raises:
+        HalfscanError: the folder can't be written.
+    """
+    folder = root / recipe.digest
+    if not (folder / "record.json").exists():
+        _make(recipe, folder, advance)
+    for index, record in enumerate(json.loads((folder / "record.json").read_text("utf-8"))):
+        energy = EnergyRecord(**{part: Quantity(**record["energy"][part]) for part in ("gpu", "cpu")})
+        yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **{**record, "energy": energy})
+
+
+def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        records = []
+        for index, acquisition in enumerate(recipe.acquisitions):
+            volume = reconstruct(recipe, acquisition, recipe.mask(acquisition), warm_up=index == 0)
+            np.save(draft / f"{index:05d}.npy", volume.image)
+            records.append(
+                {
+                    "kind": volume.kind,
+                    "combination": volume.combination,
+                    "mask_hash": volume.mask_hash,
+                    "seconds_per_slice": volume.seconds_per_slice,
+                    "energy": {"gpu": volume.energy.gpu.as_dict(), "cpu": volume.energy.cpu.as_dict()},
+                }
+            )
+            advance()
+        (draft / "record.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+        try:
+            draft.rename(folder)
+        except OSError:
+            # Another process finished the same images first; they are the same.
+            if not (folder / "record.json").exists():
+                raise
+    except OSError as error:
+        raise HalfscanError(f"can't save images in {folder.parent}: {error.strerror}; set out= to a folder with space") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up: bool = False) -> Reconstructed:
+    """Rebuilds one volume from its sampled lines; clock and meter close around maps and model only.
+
+    Raises:
+        HalfscanError: the model returned something that is not the volume's image.
+    """
+    batches = [_batch(recipe, acquisition, mask, start) for start in range(0, acquisition.slices, SLICES_PER_BATCH)]
+    with torch.inference_mode():
+        if warm_up:
+            _solve(recipe, batches[0])
+        with recipe.meter.window():
+            begin = _now(recipe.device)
+            results = [_solve(recipe, batch) for batch in batches]
+            seconds = _now(recipe.device) - begin
+    for batch, result in zip(batches, results, strict=True):
+        _check(recipe, batch, result)
+    return Reconstructed(
+        image=np.concatenate([(result.image * result.scale).cpu().numpy() for result in results]),
+        kind=results[0].kind,
+        combination=results[0].combination,
+        mask_hash=mask.hash,
+        seconds_per_slice=seconds / acquisition.slices,
+        energy=recipe.meter.record(),
+    )
+
+
+def _batch(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int) -> ReconInput:
+    axes = [axis for axis in acquisition.kspace.axes if axis != "slice"]
+    stacked = "slice" in acquisition.kspace.axes
+    kspace = acquisition.kspace.read({"slice": slice(start, start + SLICES_PER_BATCH)} if stacked else None)
+    if "coil" not in axes:
+        kspace = np.expand_dims(kspace, -3)
+    sampled = torch.from_numpy(mask.sampled.copy())
+    sampled = sampled[:, None] if mask.axes == ("ky",) else sampled
+    data = torch.from_numpy(kspace if stacked else kspace[None])
+    noise_cov = acquisition.noise_cov
+    return ReconInput(
+        kspace=sample(data, sampled).to(recipe.device),
+        mask=sampled.to(recipe.device),
+        acs=mask.acs,
+        maps=None,
+        noise_cov=None if noise_cov is None else torch.from_numpy(noise_cov).to(recipe.device),
+        field_of_view=acquisition.field_of_view,
+    )
+
+
+def _solve(recipe: Recipe, data: ReconInput) -> ReconResult:
+    if recipe.model.needs_maps:
+        data = ReconInput(**{**vars(data), "maps": recipe.maps(data.kspace, data.acs)})
+    return recipe.model(data)
+
+
+def _now(device: str) -> float:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _check(recipe: Recipe, data: ReconInput, result: object) -> None:
+    if not isinstance(result, ReconResult):
+        raise HalfscanError(f"model {recipe.model_name} returned {type(result).__name__} and must return a ReconResult")
+    expected = (data.kspace.shape[0], *data.field_of_view)
+    if tuple(result.image.shape) != expected:
+        raise HalfscanError(
+            f"model {recipe.model_name} returned an image of shape {tuple(result.image.shape)} and must return {expected}"
+        )
+    if not torch.isfinite(torch.view_as_real(result.image) if result.image.is_complex() else result.image).all():
+        raise HalfscanError(f"model {recipe.model_name} returned NaN or infinity: nothing is scored or saved")

@@ -1,0 +1,143 @@
+"""What runs inside a launcher: one cell, from its configuration to its rows on disk and in the store."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from .acquisition import manifest_digest
+from .benchmark import Measured, measure
+from .cell import Cell, build_cell
+from .errors import HalfscanError, one_line
+from .manifest import Entry, Status, SweepManifest
+from .pictures import write_picture
+from .progress import progress
+from .rows import write_rows
+from .tracking import ROWS, Store
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "mlflow", "hydra-core", "nibabel", "h5py")
+
+
+def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
+    """Runs one cell and records how it ended, on disk and in the store.
+
+    An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so.
+    """
+    store = Store(manifest.tracking_uri, manifest.experiment)
+    run_id = None
+    try:
+        manifest.set_status(entry, Status(state="running"))
+        cell = build_cell(config)
+        if cell.key != entry.key:
+            raise HalfscanError("code, data or configuration changed after the sweep was planned: start it again")
+        run_id = store.start_cell(manifest, entry, _name(manifest, entry, cell))
+        _measure_and_log(cell, config, manifest, entry, store, run_id)
+        store.end(run_id, "FINISHED")
+        status = Status(state="finished")
+    except (KeyboardInterrupt, SystemExit):
+        _close(store, run_id, "KILLED")
+        manifest.set_status(entry, Status(state="killed", reason="interrupted: the same command runs it again"))
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, HalfscanError) else f"{type(error).__name__}: "
+        _close(store, run_id, "FAILED")
+        status = Status(state="failed", reason=kind + one_line(error))
+    manifest.set_status(entry, status)
+    return status
+
+
+def _close(store: Store, run_id: str | None, state: str) -> None:
+    """Closes the run of a cell that did not finish; where the store itself is gone, `halfscan finish` does it later."""
+    if run_id is None:
+        return
+    try:
+        store.end(run_id, state)
+    except HalfscanError as error:
+        log.error("%s", error)
+
+
+def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, entry: Entry, store: Store, run_id: str) -> None:
+    import torch
+
+    torch.set_num_threads(cell.recipe.threads)
+    torch.use_deterministic_algorithms(True)
+    folder = manifest.cell_folder(entry)
+    folder.mkdir(parents=True, exist_ok=True)
+    acquisitions = cell.recipe.acquisitions
+    with progress(cell.recipe.model_name, len(acquisitions)) as advance:
+        volumes = list(measure(cell, manifest.images, advance))
+    write_rows([volume.row for volume in volumes], folder / ROWS)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    plain.pop("hydra", None)
+    store.log_cell(
+        run_id,
+        config=plain,
+        rows=[volume.row for volume in volumes],
+        manifest_digest=manifest_digest(acquisitions),
+        picture=_picture(volumes, cell, folder / "picture.png"),
+        tags=_tags(cell, volumes),
+    )
+
+
+def _picture(volumes: list[Measured], cell: Cell, path: Path) -> Path | None:
+    """Of the volume in the middle of the ranking by the first metric, so that nobody picks the best one."""
+    if not all(volume.redistributable for volume in volumes):
+        return None
+    metric = f"ssim@{cell.profiles[0].name}"
+    ranked = sorted(volumes, key=lambda volume: (volume.row.metrics.get(metric) or 0.0, volume.row.volume))
+    write_picture(ranked[len(ranked) // 2], path)
+    return path
+
+
+def _name(manifest: SweepManifest, entry: Entry, cell: Cell) -> str:
+    others = [
+        f"{name.rpartition('.')[2]}={value}"
+        for name, value in entry.swept(manifest.swept).items()
+        if name != "model" and not name.endswith("path")
+    ]
+    return " ".join([cell.recipe.model_name, *others])
+
+
+def _tags(cell: Cell, volumes: list[Measured]) -> dict[str, str]:
+    row = volumes[0].row
+    commit, dirty = git_state()
+    return {
+        "halfscan.provenance": row.provenance,
+        "halfscan.evidence": row.evidence,
+        "halfscan.mask_hashes": ",".join(sorted({volume.row.mask_hash[:16] for volume in volumes}))[:5000],
+        "halfscan.energy": "measured" if row.energy_j is not None else f"not measured: {row.reasons['energy_j']}",
+        "halfscan.pictures": "logged" if volumes[0].redistributable else "none: the data are not marked redistributable",
+        "halfscan.git_commit": commit,
+        "halfscan.git_dirty": dirty,
+        "halfscan.device": f"{cell.recipe.device} ({platform.machine()}), {cell.recipe.threads} threads",
+        "halfscan.versions": " ".join(f"{name}={importlib.metadata.version(name)}" for name in ("halfscan", *_LIBRARIES)),
+    }
+
+
+@lru_cache
+def git_state() -> tuple[str, str]:
+    """(commit, whether files differ from it) of the checkout that the package lies in; logged only, never an identity."""
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    top = git("rev-parse", "--show-toplevel")
+    # site-packages may lie inside somebody else's checkout.
+    if top is None or Path(top).resolve() != root.resolve():
+        return "not a checkout", "unknown"
+    changes = git("status", "--porcelain")
+    return git("rev-parse", "HEAD") or "no commit", "unknown" if changes is None else str(bool(changes)).lower()

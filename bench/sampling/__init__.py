@@ -1,0 +1,1 @@
+"""Which k-space samples are kept: one file a pattern; `Mask` is what every pattern draws."""

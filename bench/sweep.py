@@ -1,0 +1,196 @@
+"""A sweep from its start to its end: every cell built and checked before the first one runs, every end recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from .cell import build_cell, forget_datasets
+from .errors import HalfscanError
+from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
+from .rows import Row, read_rows
+from .tracking import ROWS, Store, tracking_uri
+
+log = logging.getLogger(__name__)
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+planned: list[SweepManifest] = []
+"""Sweeps planned by this process: Hydra hands nothing back from a sweeper, and the command line finishes what it began."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that is about to run."""
+
+    manifest: SweepManifest
+    remaining: tuple[Entry, ...]
+    """Cells that are not finished yet."""
+
+
+def plan_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Plan:
+    """Builds and checks every cell, opens the store, and writes the manifest.
+
+    Args:
+        jobs: the overrides of each cell.
+        compose: overrides → configuration.
+
+    Raises:
+        HalfscanError: bad input anywhere, before any work and before anything is written.
+    """
+    forget_datasets()
+    entries: dict[str, Entry] = {}
+    config = compose(jobs[0])
+    for overrides in jobs:
+        config = compose(overrides)
+        cell = build_cell(config)
+        if cell.key in entries:
+            log.warning("two cells are the same and one is left out: %s", " ".join(overrides))
+            continue
+        entries[cell.key] = Entry(key=cell.key, digest=cell.recipe.digest, overrides=tuple(overrides))
+    out = _writable(Path(config.out).expanduser().absolute())
+    store = Store(tracking_uri(config.tracking.uri), config.tracking.experiment)
+    claims: Mapping[str, str] = {}
+    identity = sweep_id(list(entries), store.uri, store.experiment, claims)
+    parent = store.find_sweep(identity)
+    children = store.children(parent) if parent else {}
+    manifest = SweepManifest(
+        sweep_id=identity,
+        parent_run=parent or store.start_sweep(identity),
+        tracking_uri=store.uri,
+        experiment=store.experiment,
+        out=str(out),
+        swept=_swept(jobs),
+        cells=tuple(entries.values()),
+        claims=claims,
+        created_at=_created_at(out, identity),
+    )
+    remaining = tuple(entry for entry in manifest.cells if not _is_finished(manifest, entry, children))
+    manifest.write()
+    if remaining and parent:
+        store.resume(parent)
+    planned.append(manifest)
+    return Plan(manifest, remaining)
+
+
+@contextmanager
+def exclusive(manifest: SweepManifest) -> Iterator[None]:
+    """Holds the sweep for this process; the system lets go of it when the process dies.
+
+    Raises:
+        HalfscanError: another process runs this sweep.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(str(manifest.folder / "lock"), timeout=0)
+    try:
+        with lock:
+            yield
+    except Timeout as error:
+        raise HalfscanError(f"sweep {manifest.sweep_id} is being run by another process: wait for it") from error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended."""
+
+    manifest: SweepManifest
+    failures: Mapping[str, str]
+    """Cell, by its overrides → why it has no rows."""
+
+    @property
+    def complete(self) -> bool:
+        return not self.failures
+
+
+def finish_sweep(manifest: SweepManifest) -> Outcome:
+    """Closes the parent run with the rows of all finished cells, and names the cells that have none.
+
+    A cell that its process left running is marked as killed, so that nothing stays RUNNING in the store.
+    """
+    store = Store(manifest.tracking_uri, manifest.experiment)
+    children = store.children(manifest.parent_run)
+    failures: dict[str, str] = {}
+    rows: list[Row] = []
+    for entry in manifest.cells:
+        if _is_finished(manifest, entry, children):
+            rows += read_rows(manifest.cell_folder(entry) / ROWS)
+            continue
+        status = manifest.status(entry)
+        run_id, run_status = children.get(entry.key, ("", ""))
+        if run_status == "RUNNING":
+            status = Status(state="killed", reason="its process was killed: the same command runs it again")
+            manifest.set_status(entry, status)
+            store.end(run_id, "KILLED")
+        failures[" ".join(entry.overrides) or "the only cell"] = status.reason or f"it is {status.state}"
+    outcome = Outcome(manifest, failures)
+    store.finish_sweep(manifest, rows, _note(manifest, rows, failures), outcome.complete)
+    return outcome
+
+
+def find_manifest(name: str | None, out: Path) -> SweepManifest:
+    """The sweep of an id (or its beginning) or of a folder; without a name the latest under `out`.
+
+    Raises:
+        HalfscanError: none, or several that begin so.
+    """
+    if name and Path(name).exists():
+        return read_manifest(Path(name))
+    folder = sweeps_folder(out.expanduser().absolute())
+    found = sorted(folder.glob(f"{name or ''}*/sweep.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise HalfscanError(f"no sweep {name or ''} under {folder}: start one with `halfscan run`")
+    if name and len(found) > 1:
+        raise HalfscanError(f"{len(found)} sweeps begin with {name}: {', '.join(path.parent.name for path in found)}")
+    return read_manifest(found[-1])
+
+
+def _is_finished(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> bool:
+    """Finished here *and* in the store: a store that lost a run gets it again."""
+    _, run_status = children.get(entry.key, ("", ""))
+    done = manifest.status(entry).state == "finished" and (manifest.cell_folder(entry) / ROWS).exists()
+    return done and run_status == "FINISHED"
+
+
+def _created_at(out: Path, identity: str) -> str:
+    """Of the sweep's first start: claims registered later must not look older than they are."""
+    path = sweeps_folder(out) / identity / "sweep.json"
+    return read_manifest(path).created_at if path.exists() else datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _swept(jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    values: dict[str, set[str]] = {}
+    for overrides in jobs:
+        for override in overrides:
+            name, _, value = override.lstrip("+").partition("=")
+            values.setdefault(name, set()).add(value)
+    return tuple(name for name, seen in values.items() if len(seen) > 1)
+
+
+def _writable(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HalfscanError(f"out={out} can't be written ({error.strerror}): name another folder with out=") from error
+    return out
+
+
+def _note(manifest: SweepManifest, rows: Sequence[Row], failures: Mapping[str, str]) -> str:
+    done = len(manifest.cells) - len(failures)
+    lines = [f"**{done} of {len(manifest.cells)} cells finished.** Halfscan sweep {manifest.sweep_id}."]
+    lines += [f"- not finished: {cell}: {reason}" for cell, reason in failures.items()]
+    if "simulated" in {row.evidence for row in rows}:
+        kinds = ", ".join(sorted({row.provenance for row in rows}))
+        lines.append(f"The k-space is {kinds}: a demonstration; it supports no claim on scan time.")
+    if not manifest.claims:
+        lines.append("No claim was registered before this sweep started, so it can support none.")
+    return "\n\n".join(lines)

@@ -1,0 +1,234 @@
+"""`halfscan table`: the cells of a sweep, read back from the store, as a table for people or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .claims.aggregate import summarise
+from .manifest import Entry, SweepManifest
+from .quantity import Quantity
+from .rows import Row
+from .tracking import Store
+
+UNITS = {"ssim": "1", "psnr": "dB", "nmse": "1", "nmse_object": "1"}
+SHOWN = ("ssim", "psnr", "nmse")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSummary:
+    """One cell of a sweep over its volumes."""
+
+    entry: Entry
+    swept: Mapping[str, str]
+    rows: Sequence[Row]
+
+    @property
+    def first(self) -> Row:
+        return self.rows[0]
+
+    @property
+    def patients(self) -> int:
+        return len({row.patient for row in self.rows})
+
+    def metrics(self) -> dict[str, Quantity]:
+        """`metric@profile` → mean over patients with its 95% interval."""
+        summary = {}
+        for name in self.first.metrics:
+            values = [(row.patient, row.metrics.get(name)) for row in self.rows]
+            reasons = {row.patient: row.reasons[name] for row in self.rows if name in row.reasons}
+            summary[name] = summarise(values, UNITS.get(name.partition("@")[0], "1"), reasons)
+        return summary
+
+    def over_volumes(self, value: str, unit: str, low: str | None = None, high: str | None = None) -> Quantity:
+        """Mean over volumes of a modelled column, with the outer range of what was assumed."""
+        return Quantity(
+            value=_mean([getattr(row, value) for row in self.rows]),
+            unit=unit,
+            method="modelled",
+            low=min(getattr(row, low or value) for row in self.rows),
+            high=max(getattr(row, high or value) for row in self.rows),
+        )
+
+    @property
+    def scan_seconds(self) -> Quantity:
+        return self.over_volumes("scan_s", "s", "scan_low_s", "scan_high_s")
+
+    def reduction(self, baseline: str) -> Quantity:
+        """Against `full` or `clinical` [1]."""
+        name = f"reduction_{baseline}"
+        return self.over_volumes(name, "1", f"{name}_low", f"{name}_high")
+
+    @property
+    def acceleration(self) -> float:
+        return _mean([row.acceleration for row in self.rows])
+
+    @property
+    def ms_per_slice(self) -> float:
+        return 1000 * _mean([row.recon_s_per_slice for row in self.rows])
+
+    @property
+    def energy(self) -> Quantity:
+        for row in self.rows:
+            if row.energy_j is None:
+                return Quantity.unmeasured("J", row.reasons.get("energy_j", "no reason recorded"))
+        return Quantity(value=sum(row.energy_j or 0.0 for row in self.rows), unit="J", method="measured")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        row = self.first
+        return {
+            "cell": self.entry.key,
+            "overrides": list(self.entry.overrides),
+            "swept": dict(self.swept),
+            "dataset": row.dataset,
+            "provenance": row.provenance,
+            "evidence": row.evidence,
+            "patients": self.patients,
+            "volumes": len(self.rows),
+            "model": row.model,
+            "combination": row.combination,
+            "sampling": row.sampling,
+            "acceleration": {"nominal": row.nominal_acceleration, "achieved": self.acceleration},
+            "protocol": row.protocol,
+            "scan_seconds": self.scan_seconds.as_dict(),
+            "full_seconds": self.over_volumes("full_s", "s").as_dict(),
+            "clinical_seconds": {"protocol": row.clinical, **self.over_volumes("clinical_s", "s").as_dict()},
+            "reduction_full": self.reduction("full").as_dict(),
+            "reduction_clinical": self.reduction("clinical").as_dict(),
+            "metrics": {
+                name: {
+                    "mean": value.value,
+                    "ci95": None if value.low is None else [value.low, value.high],
+                    "unit": value.unit,
+                    "patients": self.patients,
+                    "reason": value.reason,
+                }
+                for name, value in self.metrics().items()
+            },
+            "truth": {"source": row.truth_source, "shares_noise": row.truth_shares_noise},
+            "recon_ms_per_slice": self.ms_per_slice,
+            "energy": self.energy.as_dict(),
+        }
+
+
+def summarise_sweep(manifest: SweepManifest, rows: Mapping[str, Sequence[Row]]) -> list[CellSummary]:
+    """The finished cells in the order of the sweep."""
+    return [
+        CellSummary(entry=entry, swept=entry.swept(manifest.swept), rows=rows[entry.key])
+        for entry in manifest.cells
+        if rows.get(entry.key)
+    ]
+
+
+def read_cells(store: Store, sweep: str | None) -> tuple[SweepManifest, list[CellSummary]]:
+    """The cells of a sweep (its id or the beginning of it; default: the latest) from the store alone.
+
+    Raises:
+        HalfscanError: no such sweep, or one that is not finished.
+    """
+    manifest, rows = store.read_sweep(store.parent_of(sweep))
+    return manifest, summarise_sweep(manifest, rows)
+
+
+def to_json(cells: Sequence[CellSummary]) -> str:
+    """One object a cell."""
+    return json.dumps([cell.as_dict() for cell in cells], indent=2)
+
+
+def fitting_profile(cells: Sequence[CellSummary]) -> str:
+    """The first profile whose truth is combined over coils as all images are, else the first one."""
+    profiles = list(dict.fromkeys(name.partition("@")[2] for name in cells[0].first.metrics))
+    fitting = [profile for profile in profiles if all(_fits(cell.first, profile) for cell in cells)]
+    return (fitting or profiles)[0]
+
+
+def _fits(row: Row, profile: str) -> bool:
+    return row.coils == 1 or row.truth_combinations.get(profile) == row.combination
+
+
+def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: str | None = None) -> None:
+    """Prints the table and, below it, everything that qualifies it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140  # a pipe or a file has no edge to wrap at
+    if not cells:
+        console.print(f"sweep {manifest.sweep_id}: no cell has finished")
+        return
+    profile = profile or fitting_profile(cells)
+    table = Table(title=f"sweep {manifest.sweep_id}, scores in the profile {profile}")
+    table.add_column("cell", overflow="fold")
+    headings = ["R", "scan s", "vs full", f"vs {cells[0].first.clinical}", "SSIM", "PSNR", "NMSE", "ms/slice"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cell in cells:
+        metrics = cell.metrics()
+        table.add_row(
+            _label(cell),
+            f"{cell.acceleration:.2f}",
+            f"{cell.scan_seconds.value:.1f}",
+            _percent(cell.reduction("full")),
+            _percent(cell.reduction("clinical")),
+            *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in zip(SHOWN, (3, 2, 4), strict=True)),
+            f"{cell.ms_per_slice:.1f}",
+        )
+    console.print(table)
+    for line in footnotes(cells, profile):
+        console.print(line, style="dim", highlight=False, markup=False)
+
+
+def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
+    """What a reader of the table must know, one line each."""
+    first = cells[0].first
+    lines = ["R: achieved acceleration. PSNR in dB. Minus: scan time saved; plus: the scan takes longer."]
+    for provenance in sorted({cell.first.provenance for cell in cells}):
+        lines.append(f"Data: {provenance}. {_PROVENANCE[provenance]}")
+    for protocol in sorted({cell.first.protocol for cell in cells}):
+        seconds = next(cell.scan_seconds for cell in cells if cell.first.protocol == protocol)
+        lines.append(
+            f"Seconds: modelled with the protocol {protocol}; the first row's range over what is assumed is "
+            f"{seconds.low:.1f} to {seconds.high:.1f} s."
+        )
+    energies = sorted({cell.energy.reason for cell in cells if cell.energy.reason})
+    lines += [f"Energy: not measured ({reason})." for reason in energies]
+    intervals = {reason for cell in cells for score in cell.metrics().values() if (reason := score.reason)}
+    lines += sorted(f"Scores: {reason}." for reason in intervals)
+    if any(not _fits(cell.first, profile) for cell in cells):
+        lines.append(f"Scores: some images are combined over coils otherwise than the truth of {profile}: not comparable.")
+    if first.truth_shares_noise:
+        lines.append("Truth: the full scan, whose noise the sampled lines share; more lines share more of it.")
+    return lines
+
+
+_PROVENANCE = {
+    "simulated": "Demonstration only: simulated data never support a claim on scan time.",
+    "processed": "Demonstration only: processed data, or data of unstated origin, never support a claim on scan time.",
+    "measured": "Undersampled afterwards (retrospective).",
+}
+
+
+def _label(cell: CellSummary) -> str:
+    parts = {name.rpartition(".")[2]: value for name, value in cell.swept.items() if name != "model"}
+    return " ".join([cell.first.model, *(f"{name}={value}" for name, value in parts.items())])
+
+
+def _percent(reduction: Quantity) -> str:
+    percent = round(-100 * (reduction.value or 0.0))
+    return f"{percent:+d} %" if percent else "0 %"
+
+
+def _score(score: Quantity | None, digits: int) -> str:
+    if score is None or score.value is None:
+        return "–"
+    if score.low is None or score.high is None:
+        return f"{score.value:.{digits}f}"
+    return f"{score.value:.{digits}f} ±{(score.high - score.low) / 2:.{digits}f}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

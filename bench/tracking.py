@@ -1,0 +1,340 @@
+"""MLflow, and nothing but MLflow: a parent run a sweep, a child a cell; reports and claims read back from here.
+
+Only `MlflowClient` with explicit run ids is used: no active run, no environment variable that a child process inherits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import HalfscanError, one_line
+from .manifest import FILE_NAME as MANIFEST
+from .manifest import Entry, SweepManifest, read_manifest, write_json
+from .rows import Row, read_rows, write_rows
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ROWS = "rows.parquet"
+_KIND, _KEY, _SWEEP = "halfscan.kind", "halfscan.key", "halfscan.sweep"
+_PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
+
+
+def tracking_uri(configured: str | None = None) -> str:
+    """The store: the configured one, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the working directory, absolute."""
+    uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    path = _sqlite_path(uri)
+    return uri if path is None else f"sqlite:///{path.absolute()}"
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@dataclass(frozen=True)
+class Store:
+    """One MLflow tracking store and the experiment in it."""
+
+    uri: str
+    experiment: str
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The client; importing MLflow takes seconds, so it is put off until here."""
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ["DO_NOT_TRACK"] = "true"
+        # Alembic and the store log their migrations at INFO, many lines before the first result.
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        import logging
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment's id; it is made, and a fresh sqlite store with it, by one process at a time.
+
+        Raises:
+            HalfscanError: the store can't be reached or written.
+        """
+        path = _sqlite_path(self.uri)
+        with self._talking(), _lock(path):
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is not None:
+                if found.lifecycle_stage != "active":
+                    raise HalfscanError(
+                        f"experiment {self.experiment!r} was deleted in {self.uri}: restore it, or name another with "
+                        "tracking.experiment"
+                    )
+                return str(found.experiment_id)
+            # The artifact root would otherwise follow the working directory of whoever logs.
+            location = None if path is None else (path.absolute().parent / "mlartifacts").as_uri()
+            return str(self.client.create_experiment(self.experiment, artifact_location=location))
+
+    def _talking(self) -> AbstractContextManager[None]:
+        return _StoreErrors(self.uri)
+
+    # A sweep -----------------------------------------------------------------------------------------------------
+
+    def find_sweep(self, sweep_id: str) -> str | None:
+        """The parent run of a sweep, None where the store has none."""
+        with self._talking():
+            found = self._search(f"tags.`{_KIND}` = 'sweep' and tags.`{_SWEEP}` = '{sweep_id}'", 1)
+        return found[0].info.run_id if found else None
+
+    def parent_of(self, name: str | None) -> str:
+        """The parent run of a sweep named by its id or the beginning of it; without a name of the latest one.
+
+        Raises:
+            HalfscanError: none, or several that begin so.
+        """
+        with self._talking():
+            sweeps = [(run.data.tags[_SWEEP], run.info.run_id) for run in self._search(f"tags.`{_KIND}` = 'sweep'")]
+        found = [(sweep, run_id) for sweep, run_id in sweeps if sweep.startswith(name or "")]
+        if not found:
+            known = ", ".join(sweep for sweep, _ in sweeps[:10]) or "none"
+            raise HalfscanError(f"no sweep {name or ''} in {self.uri}, which holds {known}: start one with `halfscan run`")
+        if name and len(found) > 1:
+            raise HalfscanError(f"{len(found)} sweeps begin with {name}: {', '.join(sweep for sweep, _ in found)}")
+        return str(found[0][1])
+
+    def start_sweep(self, sweep_id: str) -> str:
+        """Makes the parent run."""
+        with self._talking():
+            run = self.client.create_run(
+                self.experiment_id, run_name=f"sweep {sweep_id}", tags={_KIND: "sweep", _SWEEP: sweep_id}
+            )
+        return str(run.info.run_id)
+
+    def resume(self, run_id: str) -> None:
+        """Sets a run back to running."""
+        with self._talking():
+            self.client.update_run(run_id, status="RUNNING")
+
+    def end(self, run_id: str, status: str) -> None:
+        """Closes a run as FINISHED, FAILED or KILLED."""
+        with self._talking():
+            self.client.set_terminated(run_id, status)
+
+    def finish_sweep(self, manifest: SweepManifest, rows: Sequence[Row], note: str, complete: bool) -> None:
+        """Gives the parent the rows of all cells, the manifest and a note in words, and closes it."""
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            public = Path(folder) / MANIFEST
+            write_json(public, _without_paths(manifest))
+            self.client.log_artifact(manifest.parent_run, str(public))
+            if rows:
+                write_rows(rows, Path(folder) / ROWS)
+                self.client.log_artifact(manifest.parent_run, str(Path(folder) / ROWS))
+            self.client.set_tag(manifest.parent_run, "mlflow.note.content", note)
+            self.client.set_terminated(manifest.parent_run, "FINISHED" if complete else "FAILED")
+
+    def children(self, parent: str) -> dict[str, tuple[str, str]]:
+        """Key → (run id, status) of a sweep's cells."""
+        with self._talking():
+            runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")
+        return {run.data.tags[_KEY]: (run.info.run_id, run.info.status) for run in runs if _KEY in run.data.tags}
+
+    def read_sweep(self, parent: str) -> tuple[SweepManifest, dict[str, list[Row]]]:
+        """The manifest, and key → rows of the finished cells, from the store alone.
+
+        Raises:
+            HalfscanError: the sweep was never finished, so its parent holds no manifest.
+        """
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            names = {item.path for item in self.client.list_artifacts(parent)}
+            if MANIFEST not in names:
+                sweep = self.client.get_run(parent).data.tags.get(_SWEEP, parent)
+                raise HalfscanError(f"sweep {sweep} is not finished: run `halfscan finish {sweep}`")
+            manifest = read_manifest(Path(self.client.download_artifacts(parent, MANIFEST, folder)).read_text("utf-8"))
+            rows = {}
+            for key, (run_id, status) in self.children(parent).items():
+                if status == "FINISHED":
+                    target = Path(folder) / run_id
+                    target.mkdir()
+                    rows[key] = read_rows(Path(self.client.download_artifacts(run_id, ROWS, str(target))))
+        return manifest, rows
+
+    # A cell ------------------------------------------------------------------------------------------------------
+
+    def start_cell(self, manifest: SweepManifest, entry: Entry, name: str) -> str:
+        """The cell's run under the sweep's parent: a new one, or the one that a killed or failed try left behind."""
+        left = self.children(manifest.parent_run).get(entry.key)
+        if left is not None:
+            self.resume(left[0])
+            return left[0]
+        tags = {
+            _KIND: "cell",
+            _KEY: entry.key,
+            _SWEEP: manifest.sweep_id,
+            "halfscan.digest": entry.digest,
+            "mlflow.parentRunId": manifest.parent_run,
+        }
+        with self._talking():
+            return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
+
+    def log_cell(
+        self,
+        run_id: str,
+        *,
+        config: Mapping[str, Any],
+        rows: Sequence[Row],
+        manifest_digest: str,
+        picture: Path | None,
+        tags: Mapping[str, str],
+    ) -> None:
+        """Logs a finished cell: parameters, metrics in one batch, the data set with its digest, rows, configuration."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in flatten(redact(config)).items() if value is not None]
+        metrics = [Metric(_metric_name(key), value, now, 0) for key, value in _summary(rows).items()]
+        known = self.client.get_run(run_id).data.params
+        params = [param for param in params if param.key not in known]
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            for start in range(0, len(params), _PARAMS_A_CALL):
+                self.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
+            for start in range(0, len(metrics), _METRICS_A_CALL):
+                self.client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_CALL])
+            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+            self._log_dataset(run_id, rows[0], manifest_digest)
+            write_rows(rows, Path(folder) / ROWS)
+            write_json(Path(folder) / "config.json", redact(config))
+            self.client.log_artifacts(run_id, folder)
+            if picture is not None:
+                self.client.log_artifact(run_id, str(picture))
+
+    def _log_dataset(self, run_id: str, row: Row, digest: str) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        # MLflow keeps at most 36 characters of a digest; the whole hash stands in a tag of the run.
+        dataset = Dataset(name=row.dataset, digest=digest[:36], source_type="local", source="{}")
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "test")])])
+        self.client.set_tag(run_id, "halfscan.dataset_digest", digest)
+
+    def _search(self, query: str, limit: int | None = None) -> list[Run]:
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                query,
+                order_by=["attributes.start_time DESC"],
+                max_results=limit or 1000,
+                page_token=token,
+            )
+            runs += page
+            token = page.token
+            if not token or (limit is not None and len(runs) >= limit):
+                return runs
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mapping → dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def redact(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with paths replaced by hashes: a path may name a patient, and it leaves this machine."""
+    return {
+        key: redact(value)
+        if isinstance(value, Mapping)
+        else hash_path(value)
+        if _is_path(key) and isinstance(value, str)
+        else value
+        for key, value in config.items()
+    }
+
+
+def hash_path(path: str) -> str:
+    """A stable stand-in for a path."""
+    return "path-" + hashlib.sha256(path.encode()).hexdigest()[:8]
+
+
+def _is_path(name: str) -> bool:
+    return name.rpartition(".")[2] in ("path", "out", "uri")
+
+
+def _without_paths(manifest: SweepManifest) -> dict[str, Any]:
+    content = asdict(manifest)
+    content["out"] = hash_path(manifest.out)
+    content["tracking_uri"] = hash_path(manifest.tracking_uri)
+    for cell in content["cells"]:
+        pairs = (override.partition("=") for override in cell["overrides"])
+        cell["overrides"] = [f"{key}={hash_path(value) if _is_path(key) else value}" for key, _, value in pairs]
+    return content
+
+
+def _summary(rows: Sequence[Row]) -> dict[str, float]:
+    """What MLflow's own table shows of a cell: means over patients, and what it takes. Absent values are left out."""
+    from .claims.aggregate import patient_means
+
+    columns = (
+        "acceleration",
+        "scan_s",
+        "full_s",
+        "clinical_s",
+        "reduction_full",
+        "reduction_clinical",
+        "recon_s_per_slice",
+    )
+    series: dict[str, list[tuple[str, float | None]]] = {
+        column: [(row.patient, getattr(row, column)) for row in rows] for column in columns
+    }
+    for metric in rows[0].metrics:
+        series[metric] = [(row.patient, row.metrics[metric]) for row in rows]
+    summary = {}
+    for name, values in series.items():
+        present = [(patient, value) for patient, value in values if value is not None]
+        if len(present) == len(values):
+            means = patient_means(present)
+            summary[name] = sum(means.values()) / len(means)
+    return summary
+
+
+def _metric_name(name: str) -> str:
+    """MLflow allows no @ in a metric's name; a slash makes its page group metrics by profile."""
+    metric, at, profile = name.partition("@")
+    return f"{profile}/{metric}" if at else f"scan/{metric}"
+
+
+def _lock(path: Path | None) -> AbstractContextManager[Any]:
+    if path is None:
+        return nullcontext()
+    from filelock import FileLock
+
+    # Two processes that open a new sqlite file at once would both try to make its tables.
+    return FileLock(str(path) + ".lock")
+
+
+class _StoreErrors(AbstractContextManager[None]):
+    """Turns whatever the store raises into one line that names it."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, HalfscanError) or not isinstance(error, Exception):
+            return
+        raise HalfscanError(
+            f"the tracking store {self._uri} failed ({one_line(error)[:200]}); set MLFLOW_TRACKING_URI to one that can be "
+            "written, see `halfscan doctor`"
+        ) from error

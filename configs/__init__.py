@@ -1,0 +1,1 @@
+"""Hydra configuration groups (YAML) and their schemas; a package, so that `pkg://halfscan.configs` resolves."""

@@ -1,0 +1,148 @@
+"""Types of the configuration, so that a wrong override is refused by name before anything runs.
+
+Values live in the YAML files; here stand the fields and their types. An outside model or data set brings a YAML file of
+its own without a schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class Tracking:
+    uri: str | None = None
+    experiment: str = MISSING
+
+
+@dataclass
+class Run:
+    """The whole configuration of one cell."""
+
+    dataset: Any = MISSING
+    sampling: Any = MISSING
+    protocol: Any = MISSING
+    model: Any = MISSING
+    maps: Any = MISSING
+    metrics: Any = MISSING
+    energy: Any = MISSING
+    mask_replicate: int = MISSING
+    device: str = MISSING
+    threads: int = MISSING
+    out: str = MISSING
+    tracking: Tracking = field(default_factory=Tracking)
+
+
+@dataclass
+class Target:
+    _target_: str = MISSING
+
+
+@dataclass
+class ArrayDataset(Target):
+    name: str = MISSING
+    path: str = MISSING
+    axes: list[str] | None = None
+    provenance: str | None = None
+    patient_pattern: str | None = None
+    max_slices: int | None = None
+
+
+@dataclass
+class SampleDataset(Target):
+    name: str = MISSING
+    coils: int = MISSING
+    snr: float = MISSING
+    noise_correlation: float = MISSING
+    slices: int = MISSING
+    data_seed: int = MISSING
+
+
+@dataclass
+class LineSampling(Target):
+    acceleration: float = MISSING
+    acs_lines: int | None = None
+    center_fraction: float | None = None
+
+
+@dataclass
+class ClinicalProtocol(Target):
+    name: str = MISSING
+    acceleration: float = MISSING
+    acs_lines: int = MISSING
+
+
+@dataclass
+class Protocol(Target):
+    name: str = MISSING
+    sequence: str = MISSING
+    tr_s: float = MISSING
+    echo_train_length: int = MISSING
+    averages: int = MISSING
+    concatenations: int = MISSING
+    dummies: int = MISSING
+    reference_s: float = MISSING
+    preparation_s: float = MISSING
+    preparation_low_s: float = MISSING
+    preparation_high_s: float = MISSING
+    clinical: ClinicalProtocol = field(default_factory=ClinicalProtocol)
+
+
+@dataclass
+class Model(Target):
+    name: str = MISSING
+
+
+@dataclass
+class ZeroFilled(Model):
+    combination: str = MISSING
+
+
+@dataclass
+class Sense(Model):
+    regularisation: float = MISSING
+    iterations: int = MISSING
+    tolerance: float = MISSING
+
+
+@dataclass
+class Espirit(Target):
+    calibration: int = MISSING
+    kernel: int = MISSING
+    threshold: float = MISSING
+    crop: float = MISSING
+    iterations: int = MISSING
+
+
+@dataclass
+class Profile:
+    truth: str = MISSING
+
+
+@dataclass
+class Profiles:
+    fastmri: Profile | None = None
+    mvue: Profile | None = None
+
+
+SCHEMAS: dict[str, dict[str, type]] = {
+    "dataset": {"array": ArrayDataset, "sample": SampleDataset},
+    "sampling": {"lines": LineSampling},
+    "protocol": {"cartesian_2d": Protocol},
+    "model": {"zero_filled": ZeroFilled, "sense": Sense},
+    "maps": {"espirit": Espirit},
+    "metrics": {"profiles": Profiles},
+}
+
+
+def register() -> None:
+    """Makes the schemas known to Hydra, under groups of their own so that they are no choice of the real groups."""
+    store = ConfigStore.instance()
+    store.store(name="run_schema", node=Run)
+    for group, schemas in SCHEMAS.items():
+        for name, node in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=node)

@@ -1,0 +1,1 @@
+"""One file a source of data, each with a data card beside it."""

@@ -1,0 +1,40 @@
+"""Makes Halfscan's sweeper known to Hydra, which takes sweepers from the namespace `hydra_plugins` alone.
+
+Kept thin: Hydra imports this module at every start of every Hydra application of the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+# Imported as a module: a class found in this namespace would be registered as a plug-in of its own.
+from hydra._internal.core_plugins import basic_sweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import open_dict
+
+
+class ResumingSweeper(basic_sweeper.BasicSweeper):  # type: ignore[misc]
+    """Expands the overrides as the basic sweeper does, drops the cells that are finished, and launches the rest."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from halfscan.bench.sweep import exclusive, plan_sweep
+
+        loader = self.hydra_context.config_loader
+        parser = OverridesParser.create(config_loader=loader)
+        jobs = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)[0]
+        plan = plan_sweep(jobs, lambda overrides: loader.load_sweep_config(self.config, list(overrides)))
+        folder = str(plan.manifest.folder)
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = folder
+        with exclusive(plan.manifest):
+            return self._launch([[*entry.overrides, f"hydra.sweep.dir='{folder}'"] for entry in plan.remaining])
+
+    def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Any]:
+        returned: list[Any] = []
+        if not jobs:
+            return returned
+        for batch in self.split_overrides_to_chunks([list(job) for job in jobs], self.max_batch_size):
+            # A job's result is not looked at: cells write how they ended themselves.
+            returned.append(self.launcher.launch(batch, initial_job_idx=sum(map(len, returned))))
+        return returned

@@ -1,0 +1,1 @@
+"""One file a reconstruction method; see CONTRIBUTING.md for how to add one."""
