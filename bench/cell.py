@@ -126,7 +126,7 @@ def _targets(*nodes: Any) -> list[str]:
 def _container(config: DictConfig) -> dict[str, Any]:
     from omegaconf.errors import OmegaConfBaseException
 
-    task_config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    task_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
         plain = OmegaConf.to_container(task_config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

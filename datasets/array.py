@@ -209,12 +209,15 @@ def _load(file: Path, key: str, mtime_ns: int) -> npt.NDArray[np.complexfloating
 
 def _read(file: Path, key: str | None = None) -> tuple[str, npt.NDArray[Any]]:
     with _readable(file):
-        if file.suffix == ".npy":
-            return KEY, np.load(file, allow_pickle=False)
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as archive:
-                chosen = key or _choose(file, list(archive.files))
-                return chosen, archive[chosen]
+        if file.suffix in (".npy", ".npz"):
+            # Opened here: on a damaged archive numpy would leave its own handle open.
+            with file.open("rb") as stream:
+                loaded = np.load(stream, allow_pickle=False)
+                if file.suffix == ".npy":
+                    return KEY, loaded
+                with loaded:
+                    chosen = key or _choose(file, list(loaded.files))
+                    return chosen, loaded[chosen]
         import h5py
 
         with h5py.File(file, "r") as container:

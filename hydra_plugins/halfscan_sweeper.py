@@ -14,23 +14,25 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict
 
 
-class ResumingSweeper(basic_sweeper.BasicSweeper):  # type: ignore[misc]
+class ResumingSweeper(basic_sweeper.BasicSweeper):
     """Expands the overrides as the basic sweeper does, drops the cells that are finished, and launches the rest."""
 
     def sweep(self, arguments: list[str]) -> Any:
         from halfscan.bench.sweep import exclusive, plan_sweep
 
-        loader = self.hydra_context.config_loader
+        assert self.hydra_context is not None and self.config is not None
+        master, loader = self.config, self.hydra_context.config_loader
         parser = OverridesParser.create(config_loader=loader)
         jobs = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)[0]
-        plan = plan_sweep(jobs, lambda overrides: loader.load_sweep_config(self.config, list(overrides)))
+        plan = plan_sweep(jobs, lambda overrides: loader.load_sweep_config(master, list(overrides)))
         folder = str(plan.manifest.folder)
-        with open_dict(self.config):
-            self.config.hydra.sweep.dir = folder
+        with open_dict(master):
+            master.hydra.sweep.dir = folder
         with exclusive(plan.manifest):
             return self._launch([[*entry.overrides, f"hydra.sweep.dir='{folder}'"] for entry in plan.remaining])
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Any]:
+        assert self.launcher is not None
         returned: list[Any] = []
         if not jobs:
             return returned

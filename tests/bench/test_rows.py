@@ -1,0 +1,45 @@
+"""Rows survive Parquet, bit for bit, and other schemas are refused."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from halfscan.bench.errors import HalfscanError
+from halfscan.bench.quantity import Quantity
+from halfscan.bench.rows import Row, from_table, read_rows, split_scores, to_table, write_rows
+
+_EXAMPLES = {"str": "x", "str | None": None, "float": 1.25, "float | None": None, "int": 3, "bool": True}
+ROW = Row(
+    **{item.name: _EXAMPLES[str(item.type)] for item in fields(Row) if str(item.type) in _EXAMPLES},
+    truth_combinations={"fastmri": "rss"},
+    metrics={"ssim@fastmri": 0.5, "psnr@fastmri": None},
+    reasons={"psnr@fastmri": "infinite", "energy_j": "no counter"},
+)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    rows = [ROW, replace(ROW, patient="y", metrics={"ssim@fastmri": 1 / 3, "psnr@fastmri": 30.0}, reasons={})]
+    write_rows(rows, tmp_path / "rows.parquet")
+    assert read_rows(tmp_path / "rows.parquet") == rows
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    table = to_table([ROW])
+    newer = table.set_column(0, "schema_version", pa.array([99], pa.int32()))
+    with pytest.raises(HalfscanError, match="schema version 99"):
+        from_table(newer)
+    pq.write_table(table.drop_columns(["mask_hash"]), tmp_path / "other.parquet")
+    with pytest.raises(HalfscanError, match="lack the column 'mask_hash'"):
+        read_rows(tmp_path / "other.parquet")
+
+
+def test_missing_scores_keep_their_reasons() -> None:
+    values, reasons = split_scores(
+        {"a": Quantity(value=1.0, unit="1", method="measured"), "b": Quantity.unmeasured("J", "no counter")}
+    )
+    assert values == {"a": 1.0, "b": None}
+    assert reasons == {"b": "no counter"}

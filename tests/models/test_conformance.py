@@ -1,0 +1,139 @@
+"""Laws that every reconstruction keeps. A new model adds one line to MODELS.
+
+What a model declares it can't do is "not applicable" and skips with the model's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from halfscan.bench.errors import NotApplicable
+from halfscan.bench.maps import Espirit
+from halfscan.bench.operators import centre_crop, combine, root_sum_of_squares, sample, to_image
+from halfscan.bench.reconstruction import ReconInput, Reconstructor, ReconResult
+from halfscan.bench.sampling.equispaced import Equispaced
+from halfscan.bench.sampling.mask import Mask
+from halfscan.models.sense import Sense
+from halfscan.models.zero_filled import ZeroFilled
+
+from ..conftest import phantom
+
+MODELS: dict[str, Callable[[], Reconstructor]] = {
+    "zero_filled": ZeroFilled,
+    "zero_filled_rss": lambda: ZeroFilled(combination="rss"),
+    "sense": Sense,
+}
+# Settings under which a model has no bias of its own: noise-free full sampling must return the truth.
+UNBIASED: dict[str, Callable[[], Reconstructor]] = {**MODELS, "sense": lambda: Sense(regularisation=0.0)}
+
+SHAPES = [(2, 6, 48, 40), (1, 6, 48, 40), (2, 1, 48, 40), (3, 5, 31, 27), (1, 1, 13, 17)]
+
+
+def _mask(height: int, acceleration: float = 3, acs: int = 12) -> Mask:
+    return Equispaced(acceleration=acceleration, acs_lines=acs).draw(np.ones(height, dtype=bool), "test")
+
+
+def _input(model: Reconstructor, kspace: torch.Tensor, mask: Mask, crop: tuple[int, int] | None = None) -> ReconInput:
+    coils = kspace.shape[1]
+    try:
+        model.check(mask, coils)
+        espirit = Espirit(calibration=12)
+        lines = torch.from_numpy(mask.sampled.copy())[:, None]
+        sampled = sample(kspace, lines)
+        maps = espirit(sampled, mask.acs) if model.needs_maps else None
+    except NotApplicable as reason:
+        pytest.skip(f"not applicable: {reason}")
+    return ReconInput(
+        kspace=sampled,
+        mask=lines,
+        acs=mask.acs,
+        maps=maps,
+        noise_cov=None,
+        field_of_view=crop or (kspace.shape[-2], kspace.shape[-1]),
+    )
+
+
+def _noisy(shape: tuple[int, int, int, int]) -> torch.Tensor:
+    slices, coils, height, width = shape
+    kspace = phantom(slices, coils, height, width)[2]
+    return kspace + 0.02 * torch.randn(kspace.shape, dtype=kspace.dtype, generator=torch.Generator().manual_seed(1))
+
+
+def _expected(result: ReconResult, data: ReconInput, full: torch.Tensor) -> torch.Tensor:
+    if result.combination == "rss":
+        return root_sum_of_squares(to_image(full))
+    assert data.maps is not None
+    return combine(to_image(full), data.maps)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_noise_free_full_sampling_returns_the_truth(name: str, shape: tuple[int, int, int, int]) -> None:
+    slices, coils, height, width = shape
+    full = phantom(slices, coils, height, width)[2]
+    model = UNBIASED[name]()
+    data = _input(model, full, _mask(height, acceleration=1))
+    result = model(data)
+    truth = _expected(result, data, full)
+    error = torch.linalg.vector_norm(result.image * result.scale - truth) / torch.linalg.vector_norm(truth)
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_non_interference(name: str, shape: tuple[int, int, int, int]) -> None:
+    """Changing any unsampled line leaves the output bit-identical, maps and scale included."""
+    model, kspace, mask = MODELS[name](), _noisy(shape), _mask(shape[2])
+    changed = kspace.clone()
+    unsampled = ~torch.from_numpy(mask.sampled.copy())
+    assert unsampled.any()
+    changed[..., unsampled, :] = complex("nan")
+    one, two = model(_input(model, kspace, mask)), model(_input(model, changed, mask))
+    assert torch.equal(one.image, two.image)
+    assert (one.scale, one.kind, one.combination) == (two.scale, two.kind, two.combination)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_slice_does_not_depend_on_its_neighbours(name: str) -> None:
+    model, kspace, mask = MODELS[name](), _noisy((3, 6, 48, 40)), _mask(48)
+    together = model(_input(model, kspace, mask)).image
+    for index in range(3):
+        alone = model(_input(model, kspace[index : index + 1], mask)).image[0]
+        torch.testing.assert_close(together[index], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_empty_slice_stays_empty_and_harms_no_other(name: str) -> None:
+    model, kspace, mask = MODELS[name](), _noisy((2, 6, 48, 40)), _mask(48)
+    kspace[1] = 0
+    image = model(_input(model, kspace, mask)).image
+    assert torch.isfinite(image.abs()).all()
+    assert image[1].abs().max() == 0
+    assert image[0].abs().max() > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shape_kind_and_crop(name: str) -> None:
+    model, kspace, mask = MODELS[name](), _noisy((2, 6, 48, 40)), _mask(48)
+    whole, cropped = model(_input(model, kspace, mask)), model(_input(model, kspace, mask, crop=(32, 21)))
+    assert cropped.image.shape == (2, 32, 21)
+    assert torch.equal(cropped.image, centre_crop(whole.image, (32, 21)))
+    assert whole.image.is_complex() == (whole.kind == "complex")
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e6])
+@pytest.mark.parametrize("name", MODELS)
+def test_scales_with_its_input(name: str, scale: float) -> None:
+    model, kspace, mask = MODELS[name](), _noisy((1, 6, 48, 40)), _mask(48)
+    one, other = model(_input(model, kspace, mask)), model(_input(model, kspace * scale, mask))
+    torch.testing.assert_close(other.image * other.scale / scale, one.image * one.scale, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_input_same_bits(name: str) -> None:
+    model, kspace, mask = MODELS[name](), _noisy((2, 6, 48, 40)), _mask(48)
+    assert torch.equal(model(_input(model, kspace, mask)).image, model(_input(model, kspace, mask)).image)
