@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Literal
 
 from .energy import find_nvml, find_rapl
 from .errors import HalfscanError, one_line
+from .files import why_unwritable
+from .tracking import Store, sqlite_path
 
 
 @dataclass(frozen=True)
@@ -79,22 +80,15 @@ def _sample() -> Finding:
 
 
 def _folder(name: str, folder: Path, mend: str) -> Finding:
-    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    if nearest.is_dir() and os.access(nearest, os.W_OK):
-        return Finding(name, "ok", str(folder))
-    return Finding(name, "broken", f"{nearest} can't be written", mend)
+    why = why_unwritable(folder)
+    return Finding(name, "broken", f"can't be written ({why})", mend) if why else Finding(name, "ok", str(folder))
 
 
 def _store(uri: str) -> Finding:
     mend = "set MLFLOW_TRACKING_URI to a store that can be written"
-    if uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///"))
-        if path.exists() and not os.access(path, os.W_OK):
-            return Finding("tracking store", "broken", f"{path} can't be written", mend)
+    if (path := sqlite_path(uri)) is not None:
         found = _folder("tracking store", path.parent, mend)
-        return Finding(found.name, found.state, uri if found.state == "ok" else found.detail, found.mend)
-    from .tracking import Store
-
+        return Finding("tracking store", "ok", uri) if found.state == "ok" else found
     try:
         Store(uri, "halfscan").find_sweep("none")
     except HalfscanError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from .errors import HalfscanError
+from .files import write_json
 
 SCHEMA_VERSION = 1
 FILE_NAME = "sweep.json"
@@ -129,11 +130,3 @@ def read_manifest(source: Path | str) -> SweepManifest:
         return SweepManifest(**{**content, "cells": cells, "swept": tuple(content["swept"])})
     except (ValueError, KeyError, TypeError) as error:
         raise HalfscanError(f"the sweep's manifest is damaged ({error}): delete its folder and start again") from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON through a draft and a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
-    draft.replace(path)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import HalfscanError
+from .files import whole_file
 from .quantity import Quantity
 
 SCHEMA_VERSION = 1
@@ -134,9 +135,8 @@ def from_table(table: pa.Table) -> list[Row]:
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
     """Writes Parquet; the file appears whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    pq.write_table(to_table(rows), draft)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        pq.write_table(to_table(rows), draft)
 
 
 def read_rows(path: Path) -> list[Row]:

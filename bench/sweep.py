@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from .cell import build_cell, forget_datasets
 from .errors import HalfscanError
+from .files import why_unwritable
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
 from .rows import Row, read_rows
 from .tracking import ROWS, Store, tracking_uri
@@ -174,13 +175,8 @@ def _swept(jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _writable(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise HalfscanError(f"out={out} can't be written ({error.strerror}): name another folder with out=") from error
+    if why := why_unwritable(out):
+        raise HalfscanError(f"out={out} can't be written ({why}): name another folder with out=")
     return out
 
 

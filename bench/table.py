@@ -174,7 +174,7 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
             f"{cell.scan_seconds.value:.1f}",
             _percent(cell.reduction("full")),
             _percent(cell.reduction("clinical")),
-            *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in zip(SHOWN, (3, 2, 4), strict=True)),
+            *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in zip(SHOWN, (3, 2, 5), strict=True)),
             f"{cell.ms_per_slice:.1f}",
         )
     console.print(table)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import HalfscanError, one_line
+from .files import why_unwritable, write_json
 from .manifest import FILE_NAME as MANIFEST
-from .manifest import Entry, SweepManifest, read_manifest, write_json
+from .manifest import Entry, SweepManifest, read_manifest
 from .rows import Row, read_rows, write_rows
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ _PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
 def tracking_uri(configured: str | None = None) -> str:
     """The store: the configured one, else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the working directory, absolute."""
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    path = _sqlite_path(uri)
+    path = sqlite_path(uri)
     return uri if path is None else f"sqlite:///{path.absolute()}"
 
 
-def _sqlite_path(uri: str) -> Path | None:
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a sqlite store, None for any other store."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
@@ -51,7 +53,15 @@ class Store:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """The client; importing MLflow takes seconds, so it is put off until here."""
+        """The client; importing MLflow takes seconds, so it is put off until here.
+
+        Raises:
+            HalfscanError: the store can't be reached or written.
+        """
+        path = sqlite_path(self.uri)
+        # Asked first: MLflow would try for minutes to open a file that can't be made.
+        if path is not None and (why := why_unwritable(path.parent)):
+            raise _store_error(self.uri, why)
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ["DO_NOT_TRACK"] = "true"
         # Alembic and the store log their migrations at INFO, many lines before the first result.
@@ -61,16 +71,14 @@ class Store:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow.tracking import MlflowClient
 
-        return MlflowClient(tracking_uri=self.uri)
+        # A fresh sqlite store gets its tables here, from one process at a time.
+        with self._talking(), _lock(path):
+            return MlflowClient(tracking_uri=self.uri)
 
     @cached_property
     def experiment_id(self) -> str:
-        """The experiment's id; it is made, and a fresh sqlite store with it, by one process at a time.
-
-        Raises:
-            HalfscanError: the store can't be reached or written.
-        """
-        path = _sqlite_path(self.uri)
+        """The experiment's id; it is made by one process at a time."""
+        path = sqlite_path(self.uri)
         with self._talking(), _lock(path):
             found = self.client.get_experiment_by_name(self.experiment)
             if found is not None:
@@ -334,7 +342,10 @@ class _StoreErrors(AbstractContextManager[None]):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, HalfscanError) or not isinstance(error, Exception):
             return
-        raise HalfscanError(
-            f"the tracking store {self._uri} failed ({one_line(error)[:200]}); set MLFLOW_TRACKING_URI to one that can be "
-            "written, see `halfscan doctor`"
-        ) from error
+        raise _store_error(self._uri, one_line(error)[:200]) from error
+
+
+def _store_error(uri: str, why: str) -> HalfscanError:
+    return HalfscanError(
+        f"the tracking store {uri} failed ({why}); set MLFLOW_TRACKING_URI to one that can be written, see `halfscan doctor`"
+    )

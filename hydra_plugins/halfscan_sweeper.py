@@ -20,7 +20,8 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from halfscan.bench.sweep import exclusive, plan_sweep
 
-        assert self.hydra_context is not None and self.config is not None
+        assert self.hydra_context is not None
+        assert self.config is not None
         master, loader = self.config, self.hydra_context.config_loader
         parser = OverridesParser.create(config_loader=loader)
         jobs = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)[0]

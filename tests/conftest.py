@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from halfscan.bench import identity
 from halfscan.bench.operators import expand, to_kspace
 from halfscan.datasets.coils import ring_sensitivities
@@ -48,10 +47,16 @@ def discs(height: int, width: int) -> torch.Tensor:
     return image * torch.exp(0.5j * (x + y))
 
 
-def phantom(slices: int = 2, coils: int = 6, height: int = 48, width: int = 40) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def phantom(
+    slices: int = 2, coils: int = 6, height: int = 48, width: int = 40
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(image, unit-norm maps, noise-free k-space) of a simple object seen by a ring of coils."""
     image = torch.stack([discs(height, width) * (1 + 0.2 * index) for index in range(slices)])
-    one = torch.from_numpy(ring_sensitivities(coils, (height, width), (220.0, 220.0))) if coils > 1 else torch.ones(1, height, width)
+    one = (
+        torch.from_numpy(ring_sensitivities(coils, (height, width), (220.0, 220.0)))
+        if coils > 1
+        else torch.ones(1, height, width)
+    )
     maps = (one / torch.linalg.vector_norm(one, dim=0)).to(torch.complex64).expand(slices, -1, -1, -1).contiguous()
     return image, maps, to_kspace(expand(image, maps))
 

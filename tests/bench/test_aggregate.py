@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
-
 from halfscan.bench.claims.aggregate import mean_interval, patient_means, summarise
+from scipy import stats
 
 
 def test_interval_is_students_over_patients() -> None:

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ORDER = [
     ["errors"],
-    ["quantity", "identity", "sources", "progress"],
+    ["quantity", "identity", "sources", "progress", "files"],
     ["acquisition"],
     ["sampling"],
     ["operators", "scan_time"],

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-
 from halfscan.bench.acquisition import Provenance
 from halfscan.bench.claims.types import Arm, ClaimSpec, Endpoint, Evidence, retrospective_evidence
 from halfscan.bench.errors import HalfscanError
@@ -25,7 +24,13 @@ def test_prospective_pairs_may_be_processed_images() -> None:
 
 def test_a_changed_margin_is_another_claim() -> None:
     claim = ClaimSpec(
-        claim_id="half_time", statement="half the scan", source="-", reference={}, candidate={}, time_target=0.5, endpoints=(ENDPOINT,)
+        claim_id="half_time",
+        statement="half the scan",
+        source="-",
+        reference={},
+        candidate={},
+        time_target=0.5,
+        endpoints=(ENDPOINT,),
     )
     assert replace(claim).sha256 == claim.sha256
     assert replace(claim, endpoints=(replace(ENDPOINT, margin=0.02),)).sha256 != claim.sha256

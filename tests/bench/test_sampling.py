@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.sampling.equispaced_fraction import EquispacedFraction
 from halfscan.bench.sampling.mask import LineSampling
 from halfscan.bench.sampling.random import Random
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 PATTERNS = (Random, Equispaced, EquispacedFraction)
 FILE_SEED = (102, 105, 108, 101)
@@ -24,8 +23,20 @@ FASTMRI = [
     (Equispaced, 368, 0.04, 8, "101010101010101010101010101010101010101010107fff10101010101010101010101010101010101010101010"),
     (Equispaced, 45, 0.08, 3, "24924fa49248"),
     (Equispaced, 128, 0.1875, 4, "1111111111111ffffff1111111111111"),
-    (EquispacedFraction, 368, 0.08, 4, "1082104210421042084208420841084108210821083ffffffe210420842084108410841082108210821042104208"),
-    (EquispacedFraction, 368, 0.04, 8, "100200200400400801001002004004008008010020027fff04008010010020020040080080100200200400400800"),
+    (
+        EquispacedFraction,
+        368,
+        0.08,
+        4,
+        "1082104210421042084208420841084108210821083ffffffe210420842084108410841082108210821042104208",
+    ),
+    (
+        EquispacedFraction,
+        368,
+        0.04,
+        8,
+        "100200200400400801001002004004008008010020027fff04008010010020020040080080100200200400400800",
+    ),
     (EquispacedFraction, 45, 0.08, 3, "112227c44480"),
     (EquispacedFraction, 128, 0.1875, 4, "0010008004002ffffff8004002001000"),
 ]
@@ -73,7 +84,9 @@ def test_any_mask_is_right_or_refused(pattern: type[LineSampling], n: int, accel
     # Of 368: the offset decides how many regular lines fall into the centre.
     [(0.08, 4, {113, 114}), (0.04, 8, {59, 60})],
 )
-def test_equispaced_achieves_less_than_its_nominal_acceleration(center_fraction: float, acceleration: int, lines: set[int]) -> None:
+def test_equispaced_achieves_less_than_its_nominal_acceleration(
+    center_fraction: float, acceleration: int, lines: set[int]
+) -> None:
     spec = Equispaced(acceleration=acceleration, center_fraction=center_fraction)
     masks = [spec.draw(np.ones(368, dtype=bool), "volume", replicate) for replicate in range(60)]
     assert {mask.n_sampled for mask in masks} == lines

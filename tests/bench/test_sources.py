@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import pytest
-
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.sources import _closure, module_of, source_hash
 
 
 def test_an_image_depends_on_operators_and_not_on_metrics_or_tables() -> None:
     closure = set(_closure(["halfscan.bench.images", "halfscan.models.sense", "halfscan.datasets.sample"]))
-    assert {"halfscan.bench.operators", "halfscan.bench.maps", "halfscan.datasets.coils", "halfscan.bench.sampling.mask"} <= closure
+    assert {
+        "halfscan.bench.operators",
+        "halfscan.bench.maps",
+        "halfscan.datasets.coils",
+        "halfscan.bench.sampling.mask",
+    } <= closure
     assert not closure & {"halfscan.bench.metrics", "halfscan.bench.table", "halfscan.bench.tracking", "halfscan.bench.scan_time"}
 
 
@@ -36,5 +40,5 @@ def test_the_hash_follows_an_outside_package(tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_unknown_target_is_named() -> None:
-    with pytest.raises(HalfscanError, match="_target_=nowhere.at.All is in no module"):
+    with pytest.raises(HalfscanError, match=r"_target_=nowhere.at.All is in no module"):
         module_of("nowhere.at.All")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from halfscan.datasets.coils import _receive_field, ring_sensitivities
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-
 from halfscan.bench.errors import NotApplicable
 from halfscan.bench.maps import Espirit
 from halfscan.bench.operators import centre_crop, combine, root_sum_of_squares, sample, to_image
-from halfscan.bench.reconstruction import ReconInput, Reconstructor, ReconResult
+from halfscan.bench.reconstruction import ReconInput, ReconResult, Reconstructor
 from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.sampling.mask import Mask
 from halfscan.models.sense import Sense

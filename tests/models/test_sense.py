@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.operators import adjoint, forward
 from halfscan.bench.reconstruction import ReconInput
@@ -15,9 +14,7 @@ from ..conftest import phantom
 def _data(acceleration: int) -> tuple[torch.Tensor, ReconInput]:
     image, maps, kspace = phantom(slices=2, coils=6)
     mask = torch.from_numpy(np.arange(48) % acceleration == 0)[:, None]
-    data = ReconInput(
-        kspace=torch.where(mask, kspace, 0), mask=mask, acs=None, maps=maps, noise_cov=None, field_of_view=(48, 40)
-    )
+    data = ReconInput(kspace=torch.where(mask, kspace, 0), mask=mask, acs=None, maps=maps, noise_cov=None, field_of_view=(48, 40))
     return image, data
 
 

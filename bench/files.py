@@ -1,0 +1,36 @@
+"""Files that appear whole or not at all, and folders that turn out unwritable before the work rather than after it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a draft beside `path` to write to; it takes the name when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".part")
+    yield draft
+    draft.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON as a whole file."""
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why nothing can be written to a folder, or to the nearest one above it that exists; None where it can."""
+    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    try:
+        # Trying is the only test that counts: permissions say nothing of read-only file systems, or to root.
+        with tempfile.TemporaryFile(dir=nearest):
+            return None
+    except OSError as error:
+        return f"{nearest}: {error.strerror}"
