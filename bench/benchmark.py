@@ -25,7 +25,7 @@ class Measured:
 
     row: Row
     truth: npt.NDArray[np.floating]
-    """(slice, ky, kx) magnitude, as the first profile combines it."""
+    """(slice, ky, kx) magnitude, combined as the image is where a profile does so."""
     image: npt.NDArray[np.floating]
     mask: Mask
     redistributable: bool
@@ -46,10 +46,10 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
         scores: dict[str, Quantity] = {}
         for profile in cell.profiles:
             scores |= profile.score(truths[profile.truth].image.numpy(), volume.magnitude)
-        first = truths[cell.profiles[0].truth]
+        truth = truths.get(volume.combination, truths[cell.profiles[0].truth])
         yield Measured(
-            row=_row(cell, acquisition, mask, volume, first, scores),
-            truth=first.image.numpy(),
+            row=_row(cell, acquisition, mask, volume, truth, scores),
+            truth=truth.image.numpy(),
             image=volume.magnitude,
             mask=mask,
             redistributable=acquisition.redistributable,
