@@ -95,6 +95,15 @@ class KSpace:
         part = self.load(tuple(chosen.get(axis, slice(None)) for axis in self.axes))
         return np.ascontiguousarray(part, dtype=np.complex64)
 
+    def read_stack(self, start: int = 0, stop: int | None = None) -> ComplexArray:
+        """Slices start to stop (default: all) as (slice, coil, ky, kx), with axes of length 1 where the data have none."""
+        part = self.read({"slice": slice(start, stop)} if "slice" in self.axes else None)
+        present = [axis for axis in self.axes if self.size(axis) > 1 or axis in ("slice", "coil", "ky", "kx")]
+        shape = {axis: part.shape[self.axes.index(axis)] for axis in present}
+        if further := [axis for axis in shape if axis not in ("slice", "coil", "ky", "kx")]:
+            raise HalfscanError(f"the axis {further[0]} is not handled yet: only slice, coil, ky, kx are")
+        return part.reshape([shape.get(axis, 1) for axis in ("slice", "coil", "ky", "kx")])
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Acquisition:
@@ -147,6 +156,15 @@ class Dataset(Protocol):
             HalfscanError: the source is missing or can't be used, named in one line.
         """
         ...
+
+
+def record_digest(acquisitions: Sequence[Acquisition]) -> str:
+    """SHA-256 over what rows and pictures say of these volumes besides their scores."""
+    described = [
+        [one.patient, one.volume, one.provenance, one.contrast, one.field_strength_t, one.voxel_mm, one.redistributable]
+        for one in acquisitions
+    ]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
 def manifest_digest(acquisitions: Sequence[Acquisition]) -> str:

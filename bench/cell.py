@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from .acquisition import Acquisition, Dataset, manifest_digest
+from .acquisition import Acquisition, Dataset, manifest_digest, record_digest
 from .errors import HalfscanError, one_line
 from .images import Recipe
 from .metrics import Profile
@@ -47,11 +47,14 @@ class Cell:
         recipe = self.recipe
         for acquisition in recipe.acquisitions:
             mask = recipe.mask(acquisition)
-            coils = acquisition.kspace.size("coil")
+            kspace = acquisition.kspace
             self.scan_time(mask)
-            recipe.model.check(mask, coils)
+            recipe.model.check(mask, kspace.size("coil"))
+            shape = (kspace.size("coil"), kspace.size("ky"), kspace.size("kx"))
             if recipe.model.needs_maps:
-                recipe.maps.check(mask.acs_lines, coils)
+                recipe.maps.check(mask.calibration, shape)
+            if any(profile.truth == "mvue" for profile in self.profiles):
+                recipe.maps.check((0, mask.n_acquired), shape)
 
 
 def build_cell(config: DictConfig) -> Cell:
@@ -73,6 +76,7 @@ def build_cell(config: DictConfig) -> Cell:
     scoring = {
         "digest": digest,
         "dataset": plain["dataset"],
+        "record": record_digest(acquisitions),
         **{name: plain[name] for name in ("protocol", "metrics", "energy")},
         "sources": source_hash(_SCORE, *_targets(plain["protocol"], plain["metrics"])),
     }

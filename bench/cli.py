@@ -67,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
     doctor.set_defaults(command=_doctor)
 
-    for command in (table, finish, doctor):
+    for command in (table, doctor):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
-        command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    table.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
 
 
@@ -88,13 +88,14 @@ def _run(words: Sequence[str]) -> int:
     app = hydra.main(version_base="1.3", config_path="pkg://halfscan.configs", config_name="run")(task)
     try:
         app()
-    except (HydraException, OmegaConfBaseException) as error:
+    except BaseException as error:
+        # Whatever ended the launch: what was planned is closed, so that nothing stays RUNNING in the store.
+        _finish_planned()
+        if not isinstance(error, HydraException | OmegaConfBaseException):
+            raise
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
         message = one_line(error) + (f" {one_line(cause)}" if cause and one_line(cause) not in one_line(error) else "")
         raise HalfscanError(message) from error
-    except KeyboardInterrupt:
-        _finish_planned()
-        raise
     return _finish_planned()
 
 
@@ -108,13 +109,12 @@ def _finish_planned() -> int:
 
 def _close(manifest: object) -> int:
     from .manifest import SweepManifest
-    from .sweep import exclusive, finish_sweep
+    from .sweep import finish_sweep
     from .table import print_table, summarise_sweep
     from .tracking import Store
 
     assert isinstance(manifest, SweepManifest)
-    with exclusive(manifest):
-        outcome = finish_sweep(manifest)
+    outcome = finish_sweep(manifest)
     _, rows = Store(manifest.tracking_uri, manifest.experiment).read_sweep(manifest.parent_run)
     print_table(manifest, summarise_sweep(manifest, rows))
     print(f"Sweep {manifest.sweep_id} in {manifest.folder}; MLflow: mlflow ui --backend-store-uri {manifest.tracking_uri}")

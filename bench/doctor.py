@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -88,6 +90,12 @@ def _store(uri: str) -> Finding:
     mend = "set MLFLOW_TRACKING_URI to a store that can be written"
     if (path := sqlite_path(uri)) is not None:
         found = _folder("tracking store", path.parent, mend)
+        if found.state == "ok" and path.exists():
+            try:
+                with closing(sqlite3.connect(path)) as connection:
+                    connection.execute("pragma schema_version")
+            except sqlite3.Error as error:
+                return Finding("tracking store", "broken", f"{path}: {error}", mend)
         return Finding("tracking store", "ok", uri) if found.state == "ok" else found
     try:
         Store(uri, "halfscan").find_sweep("none")

@@ -78,11 +78,25 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
         HalfscanError: the folder can't be written.
     """
     folder = root / recipe.digest
-    if not (folder / "record.json").exists():
+    if not _intact(folder, len(recipe.acquisitions)):
+        shutil.rmtree(folder, ignore_errors=True)
         _make(recipe, folder, advance)
     for index, record in enumerate(json.loads((folder / "record.json").read_text("utf-8"))):
         energy = EnergyRecord(**{part: Quantity(**record["energy"][part]) for part in ("gpu", "cpu")})
         yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **{**record, "energy": energy})
+
+
+def _intact(folder: Path, volumes: int) -> bool:
+    """Whether all images are there and whole; a lost machine may leave files cut short."""
+    try:
+        if len(json.loads((folder / "record.json").read_text("utf-8"))) != volumes:
+            return False
+        for index in range(volumes):
+            # Mapping reads the header and compares it with the file's size, not the image.
+            np.load(folder / f"{index:05d}.npy", mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
@@ -144,19 +158,14 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
 
 
 def _batch(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int) -> ReconInput:
-    axes = [axis for axis in acquisition.kspace.axes if axis != "slice"]
-    stacked = "slice" in acquisition.kspace.axes
-    kspace = acquisition.kspace.read({"slice": slice(start, start + SLICES_PER_BATCH)} if stacked else None)
-    if "coil" not in axes:
-        kspace = np.expand_dims(kspace, -3)
     sampled = torch.from_numpy(mask.sampled.copy())
     sampled = sampled[:, None] if mask.axes == ("ky",) else sampled
-    data = torch.from_numpy(kspace if stacked else kspace[None])
+    data = torch.from_numpy(acquisition.kspace.read_stack(start, start + SLICES_PER_BATCH))
     noise_cov = acquisition.noise_cov
     return ReconInput(
         kspace=sample(data, sampled).to(recipe.device),
         mask=sampled.to(recipe.device),
-        acs=mask.acs,
+        acs=mask.calibration,
         maps=None,
         noise_cov=None if noise_cov is None else torch.from_numpy(noise_cov).to(recipe.device),
         field_of_view=acquisition.field_of_view,

@@ -85,9 +85,11 @@ class SweepManifest:
     def status(self, entry: Entry) -> Status:
         """The cell's status as its folder records it."""
         path = self.cell_folder(entry) / "status.json"
-        if not path.exists():
+        try:
+            return Status(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            # Absent, or cut short by a lost machine: the cell runs again.
             return Status(state="waiting")
-        return Status(**json.loads(path.read_text("utf-8")))
 
     def set_status(self, entry: Entry, status: Status) -> None:
         """Records a cell's status; the file appears whole or not at all."""
@@ -115,10 +117,13 @@ def read_manifest(source: Path | str) -> SweepManifest:
     Raises:
         HalfscanError: missing, damaged, or of another version.
     """
+    moved: dict[str, str] = {}
     if isinstance(source, Path):
         path = source / FILE_NAME if source.is_dir() else source
         try:
             source = path.read_text("utf-8")
+            # Where it lies now: an output folder may have been moved or copied since.
+            moved = {"out": str(path.absolute().parent.parent.parent)}
         except OSError as error:
             raise HalfscanError(f"no sweep at {path}: {error.strerror}; `halfscan table` lists what is tracked") from error
     try:
@@ -127,6 +132,6 @@ def read_manifest(source: Path | str) -> SweepManifest:
         if version != SCHEMA_VERSION:
             raise HalfscanError(f"the sweep's manifest has version {version} and this halfscan reads {SCHEMA_VERSION}")
         cells = tuple(Entry(**{**cell, "overrides": tuple(cell["overrides"])}) for cell in content["cells"])
-        return SweepManifest(**{**content, "cells": cells, "swept": tuple(content["swept"])})
+        return SweepManifest(**{**content, **moved, "cells": cells, "swept": tuple(content["swept"])})
     except (ValueError, KeyError, TypeError) as error:
         raise HalfscanError(f"the sweep's manifest is damaged ({error}): delete its folder and start again") from error

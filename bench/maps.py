@@ -41,13 +41,27 @@ class Espirit:
         if self.iterations < 1:
             raise HalfscanError(f"maps.iterations={self.iterations} must be at least 1")
 
-    def check(self, acs_lines: int, coils: int) -> None:
+    def check(self, acs: tuple[int, int] | None, shape: tuple[int, int, int]) -> None:
         """Refuses a calibration region that no kernel fits into.
 
+        Args:
+            acs: (start, stop) of the calibration lines along ky.
+            shape: (coil, ky, kx) of the k-space.
+
         Raises:
-            NotApplicable: fewer ACS lines than the kernel is wide.
+            NotApplicable: fewer calibration lines than the kernel is wide, or too small a matrix.
         """
-        if coils > 1 and acs_lines < self.kernel:
+        coils, height, readout = shape
+        acs_lines = acs[1] - acs[0] if acs else 0
+        if coils == 1:
+            return
+        span = 2 * self.kernel - 1
+        if height < span or readout < span:
+            raise NotApplicable(
+                f"sensitivity maps need a matrix of at least {span} × {span} and it is {height} × {readout}: lower "
+                "maps.kernel, or use a model without maps such as model=zero_filled_rss"
+            )
+        if acs_lines < self.kernel:
             raise NotApplicable(
                 f"sensitivity maps need at least {self.kernel} ACS lines and there are {acs_lines}: raise "
                 "sampling.acs_lines, or use a model without maps such as model=zero_filled_rss"
@@ -68,7 +82,7 @@ class Espirit:
         """
         if kspace.shape[1] == 1:
             return torch.ones_like(kspace)
-        self.check(acs[1] - acs[0] if acs else 0, kspace.shape[1])
+        self.check(acs, (kspace.shape[1], kspace.shape[2], kspace.shape[3]))
         assert acs is not None
         return torch.stack([self._one_slice(one, acs) for one in kspace])
 
@@ -80,12 +94,11 @@ class Espirit:
 
     def _projection(self, kspace: Tensor, acs: tuple[int, int]) -> Tensor:
         """(coil, w, w, coil, w, w): projection onto the row space of the calibration matrix, w the kernel's width."""
-        coils, _, readout = kspace.shape
+        coils, height, readout = kspace.shape
         rows = min(acs[1] - acs[0], self.calibration)
         columns = min(readout, self.calibration)
-        if columns < self.kernel:
-            raise NotApplicable(f"sensitivity maps need {self.kernel} samples along kx and there are {columns}")
-        top = acs[0] + (acs[1] - acs[0] - rows) // 2
+        # Around the centre of k-space, as far as the calibration lines allow.
+        top = min(max(height // 2 - rows // 2, acs[0]), acs[1] - rows)
         left = (readout - columns + 1) // 2
         region = kspace[:, top : top + rows, left : left + columns]
         patches = region.unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)
@@ -106,8 +119,6 @@ class Espirit:
         coils, width = projection.shape[:2]
         height, readout = matrix
         span = 2 * width - 1
-        if height < span or readout < span:
-            raise NotApplicable(f"a matrix of {height} × {readout} is smaller than the {span} samples that maps need")
         lags = projection.new_zeros(coils, coils, span, span)
         for y in range(width):
             for x in range(width):

@@ -60,7 +60,7 @@ class Protocol:
     def __post_init__(self) -> None:
         for name in ("tr_s", "echo_train_length", "averages", "concatenations"):
             _at_least(name, getattr(self, name), 0, exclusive=True)
-        for name in ("dummies", "reference_s", "preparation_low_s"):
+        for name in ("dummies", "reference_s", "preparation_low_s", "preparation_s", "preparation_high_s"):
             _at_least(name, getattr(self, name), 0)
         if not self.preparation_low_s <= self.preparation_s <= self.preparation_high_s:
             raise HalfscanError(

@@ -16,7 +16,7 @@ from .errors import HalfscanError
 from .files import why_unwritable
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
 from .rows import Row, read_rows
-from .tracking import ROWS, Store, tracking_uri
+from .tracking import ROWS, Store, redact_overrides, tracking_uri
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,45 @@ class Plan:
     """Cells that are not finished yet."""
 
 
-def plan_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Plan:
-    """Builds and checks every cell, opens the store, and writes the manifest.
+@contextmanager
+def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan]:
+    """Builds and checks every cell, then holds the sweep for this process: manifest written, parent run open.
 
     Args:
         jobs: the overrides of each cell.
         compose: overrides → configuration.
 
     Raises:
-        HalfscanError: bad input anywhere, before any work and before anything is written.
+        HalfscanError: bad input anywhere, before any work; or another process runs this sweep.
     """
+    entries, config = _check_cells(jobs, compose)
+    store = Store(tracking_uri(config.tracking.uri), config.tracking.experiment)
+    claims: Mapping[str, str] = {}
+    identity = sweep_id([entry.key for entry in entries], store.uri, store.experiment, claims)
+    out = Path(config.out).expanduser().absolute()
+    with _exclusive(_writable(sweeps_folder(out) / identity)):
+        parent = store.find_sweep(identity)
+        children = store.children(parent) if parent else {}
+        manifest = SweepManifest(
+            sweep_id=identity,
+            parent_run=parent or store.start_sweep(identity),
+            tracking_uri=store.uri,
+            experiment=store.experiment,
+            out=str(out),
+            swept=_swept(jobs),
+            cells=entries,
+            claims=claims,
+            created_at=_created_at(out, identity),
+        )
+        planned.append(manifest)
+        manifest.write()
+        remaining = tuple(entry for entry in entries if finished_rows(manifest, entry, children) is None)
+        if remaining and parent:
+            store.resume(parent)
+        yield Plan(manifest, remaining)
+
+
+def _check_cells(jobs: Sequence[Sequence[str]], compose: Compose) -> tuple[tuple[Entry, ...], DictConfig]:
     forget_datasets()
     entries: dict[str, Entry] = {}
     config = compose(jobs[0])
@@ -55,46 +84,19 @@ def plan_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Plan:
             log.warning("two cells are the same and one is left out: %s", " ".join(overrides))
             continue
         entries[cell.key] = Entry(key=cell.key, digest=cell.recipe.digest, overrides=tuple(overrides))
-    out = _writable(Path(config.out).expanduser().absolute())
-    store = Store(tracking_uri(config.tracking.uri), config.tracking.experiment)
-    claims: Mapping[str, str] = {}
-    identity = sweep_id(list(entries), store.uri, store.experiment, claims)
-    parent = store.find_sweep(identity)
-    children = store.children(parent) if parent else {}
-    manifest = SweepManifest(
-        sweep_id=identity,
-        parent_run=parent or store.start_sweep(identity),
-        tracking_uri=store.uri,
-        experiment=store.experiment,
-        out=str(out),
-        swept=_swept(jobs),
-        cells=tuple(entries.values()),
-        claims=claims,
-        created_at=_created_at(out, identity),
-    )
-    remaining = tuple(entry for entry in manifest.cells if not _is_finished(manifest, entry, children))
-    manifest.write()
-    if remaining and parent:
-        store.resume(parent)
-    planned.append(manifest)
-    return Plan(manifest, remaining)
+    return tuple(entries.values()), config
 
 
 @contextmanager
-def exclusive(manifest: SweepManifest) -> Iterator[None]:
-    """Holds the sweep for this process; the system lets go of it when the process dies.
-
-    Raises:
-        HalfscanError: another process runs this sweep.
-    """
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Holds a sweep's folder for this process; the system lets go of it when the process dies."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(str(manifest.folder / "lock"), timeout=0)
     try:
-        with lock:
+        with FileLock(str(folder / "lock"), timeout=0):
             yield
     except Timeout as error:
-        raise HalfscanError(f"sweep {manifest.sweep_id} is being run by another process: wait for it") from error
+        raise HalfscanError(f"sweep {folder.name} is being run by another process: wait for it") from error
 
 
 @dataclass(frozen=True)
@@ -116,22 +118,24 @@ def finish_sweep(manifest: SweepManifest) -> Outcome:
     A cell that its process left running is marked as killed, so that nothing stays RUNNING in the store.
     """
     store = Store(manifest.tracking_uri, manifest.experiment)
-    children = store.children(manifest.parent_run)
     failures: dict[str, str] = {}
     rows: list[Row] = []
-    for entry in manifest.cells:
-        if _is_finished(manifest, entry, children):
-            rows += read_rows(manifest.cell_folder(entry) / ROWS)
-            continue
-        status = manifest.status(entry)
-        run_id, run_status = children.get(entry.key, ("", ""))
-        if run_status == "RUNNING":
-            status = Status(state="killed", reason="its process was killed: the same command runs it again")
-            manifest.set_status(entry, status)
-            store.end(run_id, "KILLED")
-        failures[" ".join(entry.overrides) or "the only cell"] = status.reason or f"it is {status.state}"
-    outcome = Outcome(manifest, failures)
-    store.finish_sweep(manifest, rows, _note(manifest, rows, failures), outcome.complete)
+    with _exclusive(_writable(manifest.folder)):
+        children = store.children(manifest.parent_run)
+        for entry in manifest.cells:
+            found = finished_rows(manifest, entry, children)
+            if found is not None:
+                rows += found
+                continue
+            status = manifest.status(entry)
+            run_id, run_status = children.get(entry.key, ("", ""))
+            if run_status == "RUNNING":
+                status = Status(state="killed", reason="its process was killed: the same command runs it again")
+                manifest.set_status(entry, status)
+                store.end(run_id, "KILLED")
+            failures[" ".join(entry.overrides) or "the only cell"] = status.reason or f"it is {status.state}"
+        outcome = Outcome(manifest, failures)
+        store.finish_sweep(manifest, rows, _note(manifest, rows, children), outcome.complete)
     return outcome
 
 
@@ -141,7 +145,7 @@ def find_manifest(name: str | None, out: Path) -> SweepManifest:
     Raises:
         HalfscanError: none, or several that begin so.
     """
-    if name and Path(name).exists():
+    if name and ("/" in name or Path(name).exists()):
         return read_manifest(Path(name))
     folder = sweeps_folder(out.expanduser().absolute())
     found = sorted(folder.glob(f"{name or ''}*/sweep.json"), key=lambda path: path.stat().st_mtime)
@@ -152,11 +156,15 @@ def find_manifest(name: str | None, out: Path) -> SweepManifest:
     return read_manifest(found[-1])
 
 
-def _is_finished(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> bool:
-    """Finished here *and* in the store: a store that lost a run gets it again."""
+def finished_rows(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> list[Row] | None:
+    """A cell's rows where it is finished here *and* in the store, else None: a store that lost a run gets it again."""
     _, run_status = children.get(entry.key, ("", ""))
-    done = manifest.status(entry).state == "finished" and (manifest.cell_folder(entry) / ROWS).exists()
-    return done and run_status == "FINISHED"
+    if manifest.status(entry).state != "finished" or run_status != "FINISHED":
+        return None
+    try:
+        return read_rows(manifest.cell_folder(entry) / ROWS)
+    except (OSError, ValueError, HalfscanError):
+        return None
 
 
 def _created_at(out: Path, identity: str) -> str:
@@ -174,16 +182,25 @@ def _swept(jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(name for name, seen in values.items() if len(seen) > 1)
 
 
-def _writable(out: Path) -> Path:
-    if why := why_unwritable(out):
-        raise HalfscanError(f"out={out} can't be written ({why}): name another folder with out=")
-    return out
+def _writable(folder: Path) -> Path:
+    """The folder, made and found writable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = why_unwritable(folder)
+    except OSError as error:
+        why = error.strerror
+    if why:
+        raise HalfscanError(f"the output folder {folder} can't be written ({why}): name another with out=")
+    return folder
 
 
-def _note(manifest: SweepManifest, rows: Sequence[Row], failures: Mapping[str, str]) -> str:
-    done = len(manifest.cells) - len(failures)
-    lines = [f"**{done} of {len(manifest.cells)} cells finished.** Halfscan sweep {manifest.sweep_id}."]
-    lines += [f"- not finished: {cell}: {reason}" for cell, reason in failures.items()]
+def _note(manifest: SweepManifest, rows: Sequence[Row], children: Mapping[str, tuple[str, str]]) -> str:
+    """The sweep in words. Reasons of failures stay in its folder: they may name files, and files patients."""
+    missing = [entry for entry in manifest.cells if children.get(entry.key, ("", ""))[1] != "FINISHED"]
+    lines = [
+        f"**{len(manifest.cells) - len(missing)} of {len(manifest.cells)} cells finished.** Halfscan sweep {manifest.sweep_id}."
+    ]
+    lines += [f"- {manifest.status(entry).state}: {' '.join(redact_overrides(entry.overrides))}" for entry in missing]
     if "simulated" in {row.evidence for row in rows}:
         kinds = ", ".join(sorted({row.provenance for row in rows}))
         lines.append(f"The k-space is {kinds}: a demonstration; it supports no claim on scan time.")

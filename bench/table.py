@@ -213,8 +213,10 @@ _PROVENANCE = {
 
 
 def _label(cell: CellSummary) -> str:
+    from rich.markup import escape
+
     parts = {name.rpartition(".")[2]: value for name, value in cell.swept.items() if name != "model"}
-    return " ".join([cell.first.model, *(f"{name}={value}" for name, value in parts.items())])
+    return escape(" ".join([cell.first.model, *(f"{name}={value}" for name, value in parts.items())]))
 
 
 def _percent(reduction: Quantity) -> str:

@@ -5,7 +5,6 @@ Only `MlflowClient` with explicit run ids is used: no active run, no environment
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import HalfscanError, one_line
 from .files import why_unwritable, write_json
+from .identity import private_id
 from .manifest import FILE_NAME as MANIFEST
 from .manifest import Entry, SweepManifest, read_manifest
 from .rows import Row, read_rows, write_rows
@@ -64,6 +64,9 @@ class Store:
             raise _store_error(self.uri, why)
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ["DO_NOT_TRACK"] = "true"
+        # MLflow's own seven retries with growing pauses keep silent for minutes where no server answers.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         # Alembic and the store log their migrations at INFO, many lines before the first result.
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         import logging
@@ -109,6 +112,9 @@ class Store:
         Raises:
             HalfscanError: none, or several that begin so.
         """
+        path = sqlite_path(self.uri)
+        if path is not None and not path.exists():
+            raise HalfscanError(f"no store at {path}: start a sweep with `halfscan run`, or set MLFLOW_TRACKING_URI")
         with self._talking():
             sweeps = [(run.data.tags[_SWEEP], run.info.run_id) for run in self._search(f"tags.`{_KIND}` = 'sweep'")]
         found = [(sweep, run_id) for sweep, run_id in sweeps if sweep.startswith(name or "")]
@@ -272,13 +278,19 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def redact_overrides(overrides: Sequence[str]) -> list[str]:
+    """The same for `name=value` words."""
+    pairs = (override.partition("=") for override in overrides)
+    return [f"{key}={hash_path(value) if _is_path(key) else value}" for key, _, value in pairs]
+
+
 def hash_path(path: str) -> str:
-    """A stable stand-in for a path."""
-    return "path-" + hashlib.sha256(path.encode()).hexdigest()[:8]
+    """A stand-in for a path, stable at this site and untestable without its key."""
+    return f"path-{private_id(path)[:8]}"
 
 
 def _is_path(name: str) -> bool:
-    return name.rpartition(".")[2] in ("path", "out", "uri")
+    return name.rpartition(".")[2] in ("path", "out", "uri", "patient_pattern")
 
 
 def _without_paths(manifest: SweepManifest) -> dict[str, Any]:
@@ -286,8 +298,7 @@ def _without_paths(manifest: SweepManifest) -> dict[str, Any]:
     content["out"] = hash_path(manifest.out)
     content["tracking_uri"] = hash_path(manifest.tracking_uri)
     for cell in content["cells"]:
-        pairs = (override.partition("=") for override in cell["overrides"])
-        cell["overrides"] = [f"{key}={hash_path(value) if _is_path(key) else value}" for key, _, value in pairs]
+        cell["overrides"] = redact_overrides(cell["overrides"])
     return content
 
 

@@ -35,14 +35,12 @@ def reference_image(acquisition: Acquisition, combination: Combination, maps: Es
         combination: `rss`, or `mvue` with maps estimated from the truth's own central lines.
         maps: the estimator for `mvue`.
     """
-    kspace = torch.from_numpy((acquisition.truth or acquisition.kspace).read())
+    kspace = torch.from_numpy((acquisition.truth or acquisition.kspace).read_stack())
     if combination == "rss":
         image = root_sum_of_squares(to_image(kspace))
     else:
         lines = acquisition.acquired.nonzero()[0]
-        centre, half = kspace.shape[-2] // 2, maps.calibration // 2
-        acs = (max(centre - half, int(lines[0])), min(centre - half + maps.calibration, int(lines[-1]) + 1))
-        image = combine(to_image(kspace), maps(kspace, acs)).abs()
+        image = combine(to_image(kspace), maps(kspace, (int(lines[0]), int(lines[-1]) + 1))).abs()
     return Truth(
         image=centre_crop(image, acquisition.field_of_view),
         source="noise_free" if acquisition.truth else "full_kspace",

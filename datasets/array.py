@@ -26,7 +26,8 @@ LEGACY_AXES = {"shape_slices_coils_ky_kx": ("slice", "coil", "ky", "kx")}
 """Sidecar keys that state shape and axes at once."""
 RAW_SUFFIXES = (".dat", ".7", ".lab", ".raw")
 """What scanners themselves write: Siemens twix, GE P-file, Philips lab/raw."""
-OPEN_LICENCES = ("cc0", "cc-by", "mit", "bsd", "apache")
+OPEN_LICENCE = re.compile(r"(cc0(-1\.0)?|cc-by(-sa)?(-\d\.\d)?|mit|bsd-[23]-clause|apache-2\.0)(?![\w-])", re.IGNORECASE)
+"""Licences that let pictures be shown; CC-BY-NC and -ND do not pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,9 @@ class Array:
                 opened.append(self._open(file))
             except HalfscanError as error:
                 refused.append(one_line(error))
+            except (TypeError, ValueError, AttributeError) as error:
+                # Any value of a wrong type in a sidecar ends here; the array itself was read by then.
+                refused.append(f"{file.with_suffix('.json')}: a value is of the wrong kind ({one_line(error)}), see array.md")
         if refused:
             raise HalfscanError("; ".join(refused))
         return opened
@@ -124,7 +128,7 @@ class Array:
             timing=Timing(tr_s=_milliseconds(sidecar.get("TR_ms")), te_s=_milliseconds(sidecar.get("TE_ms"))),
             voxel_mm=_voxel(sidecar, kspace),
             field_strength_t=_number(sidecar.get("field_strength_T")),
-            contrast=sidecar.get("contrast"),
+            contrast=_contrast(sidecar.get("contrast")),
             redistributable=_redistributable(sidecar),
         )
 
@@ -158,7 +162,7 @@ class Array:
         stated = str(sidecar.get("patient") or file.stem)
         if self.patient_pattern is not None:
             found = re.search(self.patient_pattern, file.stem)
-            if found is None:
+            if found is None or found.group(1) is None:
                 raise HalfscanError(f"{file}: dataset.patient_pattern={self.patient_pattern!r} finds no patient in its name")
             stated = found.group(1)
         if published := sidecar.get("source_repo") or sidecar.get("public_dataset"):
@@ -204,6 +208,8 @@ def _inspect(file: Path, size: int, mtime_ns: int) -> _Content:
 @lru_cache(maxsize=1)
 def _load(file: Path, key: str, mtime_ns: int) -> npt.NDArray[np.complexfloating]:
     """The whole array; .npz can't be read in parts. Only the latest volume stays in memory."""
+    if not file.exists() or file.stat().st_mtime_ns != mtime_ns:
+        raise HalfscanError(f"{file}: changed or vanished since it was checked; start the sweep again")
     return _read(file, key)[1]
 
 
@@ -299,4 +305,13 @@ def _redistributable(sidecar: dict[str, Any]) -> bool:
     stated = sidecar.get("redistributable")
     if isinstance(stated, bool):
         return stated
-    return str(sidecar.get("license", "")).lower().startswith(OPEN_LICENCES)
+    return OPEN_LICENCE.match(str(sidecar.get("license", ""))) is not None
+
+
+def _contrast(value: object) -> str | None:
+    """A short name such as T2-FLAIR; free text might name a patient, and it would leave this machine."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"[\w*+-]{1,16}", value):
+        raise ValueError("contrast must be one short word such as T2-FLAIR")
+    return value

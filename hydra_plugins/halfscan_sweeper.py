@@ -18,19 +18,20 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
     """Expands the overrides as the basic sweeper does, drops the cells that are finished, and launches the rest."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from halfscan.bench.sweep import exclusive, plan_sweep
+        from halfscan.bench.sweep import open_sweep
 
         assert self.hydra_context is not None
         assert self.config is not None
         master, loader = self.config, self.hydra_context.config_loader
         parser = OverridesParser.create(config_loader=loader)
         jobs = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)[0]
-        plan = plan_sweep(jobs, lambda overrides: loader.load_sweep_config(master, list(overrides)))
-        folder = str(plan.manifest.folder)
-        with open_dict(master):
-            master.hydra.sweep.dir = folder
-        with exclusive(plan.manifest):
-            return self._launch([[*entry.overrides, f"hydra.sweep.dir='{folder}'"] for entry in plan.remaining])
+        with open_sweep(jobs, lambda overrides: loader.load_sweep_config(master, list(overrides))) as plan:
+            folder = str(plan.manifest.folder)
+            with open_dict(master):
+                master.hydra.sweep.dir = folder
+            # Quoted for Hydra's grammar, in which a folder may otherwise end at a comma, a quote or a brace.
+            quoted = folder.replace("'", r"\'").replace("${", r"\${")
+            return self._launch([[*entry.overrides, f"hydra.sweep.dir='{quoted}'"] for entry in plan.remaining])
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Any]:
         assert self.launcher is not None

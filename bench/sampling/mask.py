@@ -53,6 +53,14 @@ class Mask:
         return self.acs[1] - self.acs[0] if self.acs else 0
 
     @property
+    def calibration(self) -> tuple[int, int] | None:
+        """(start, stop) of the lines that maps may be estimated from: the ACS, or all lines where none is left out."""
+        if self.acs is None and self.n_sampled == self.n_acquired and self.axes == ("ky",):
+            lines = np.flatnonzero(self.acquired)
+            return int(lines[0]), int(lines[-1]) + 1
+        return self.acs
+
+    @property
     def acceleration(self) -> float:
         """What the mask achieves: acquired over sampled. The nominal R stands beside it."""
         return self.n_acquired / self.n_sampled

@@ -251,6 +251,8 @@ BAD = {
     "sampling.acs_lines=2": "sensitivity maps need at least 4 ACS lines",
     "sampling=random sampling.acceleration=8": "ACS lines alone are more than",
     "protocol.tr_s=0": "protocol.tr_s=0",
+    "protocol.preparation_high_s=inf": "protocol.preparation_high_s=inf",
+    "dataset.patient_pattern='(X)?n'": "finds no patient",
     "protocol.echo_train_length=100": "longer than the",
     "dataset.axes=[coil,slice,ky]": "does not fit the axes",
     "threads=0": "threads=0 must be at least 1",
@@ -370,17 +372,92 @@ def test_two_processes_at_once_on_a_fresh_store(small: list[str], work: Path) ->
     assert runs() == [("cell", "FINISHED")] * 2 + [("sweep", "FINISHED")] * 2
 
 
+def test_a_damaged_cache_is_made_again(small: list[str], work: Path) -> None:
+    assert run(*small) == 0
+    first = rows_of(work)
+    for name in ("status.json", "rows.parquet"):
+        next(work.glob(f"outputs/sweeps/*/cells/*/{name}")).write_bytes(b"")
+        assert run(*small) == 0
+        assert rows_of(work) == first
+    image = next(work.glob("outputs/images/*/00000.npy"))
+    for damage in (lambda: image.write_bytes(image.read_bytes()[:-9]), image.unlink):
+        damage()
+        assert run(*small, "metrics=fastmri") == 0
+        shutil.rmtree(next(work.glob("outputs/sweeps")))
+    assert runs().count(("sweep", "FINISHED")) == 2
+
+
+def test_what_a_sidecar_says_now_is_what_the_rows_say(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*small) == 0
+    folder = Path(small[1].removeprefix("dataset.path="))
+    for name in ("one", "two"):
+        stated = {"axes": ["slice", "coil", "ky", "kx"], "provenance": "measured", "patient": "the same"}
+        (folder / f"{name}.json").write_text(json.dumps(stated))
+    assert run(*small) == 0
+    (cell,) = table(capsys)
+    assert (cell["provenance"], cell["patients"], cell["volumes"]) == ("measured", 1, 2)
+
+
+def test_an_output_folder_may_be_moved(small: list[str], work: Path) -> None:
+    assert run(*small) == 0
+    (work / "outputs").rename(work / "moved")
+    assert main(["finish", "--out", "moved"]) == 0
+    assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")]
+
+
+@pytest.mark.parametrize("name", ["it's", "a, b", "x=y", "[b] (c) {d}", "50% $HOME"])
+def test_odd_folder_names_do(name: str, small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / name).mkdir()
+    monkeypatch.chdir(work / name)
+    assert run(*small, f"tracking.uri=sqlite:///{work}/mlflow.db") == 0
+    assert runs(work / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED")]
+
+
+def test_a_file_in_the_place_of_the_sweeps(small: list[str], work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (work / "outputs").mkdir()
+    (work / "outputs" / "sweeps").touch()
+    assert run(*small) == 2
+    assert "can't be written" in capfd.readouterr().err
+    assert runs() == []
+
+
+@pytest.mark.parametrize("model", ["zero_filled", "sense"])
+def test_full_sampling_without_a_centre(model: str, small: list[str]) -> None:
+    assert run(*small, f"model={model}", "sampling.acceleration=1", "sampling.acs_lines=0") == 0
+
+
+@pytest.mark.parametrize("axes", [["ky", "kx"], ["slice", "ky", "kx"], ["coil", "ky", "kx"]])
+def test_data_without_a_coil_or_slice_axis(axes: list[str], write_kspace: Callable[..., Path]) -> None:
+    kspace = phantom(slices=2, coils=2)[2].numpy()
+    part = kspace[tuple(slice(None) if axis in axes else 0 for axis in ("slice", "coil", "ky", "kx"))]
+    path = write_kspace("part", {"axes": axes}, part)
+    assert run("dataset=array", f"dataset.path={path}", "model=sense", "sampling.acs_lines=16") == 0
+
+
 # Privacy ---------------------------------------------------------------------------------------------------------------
 
 
+def _fails_naming(path: Path) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise OSError(f"{path} is gone")
+
+    return fail
+
+
 def test_nothing_in_the_store_names_a_patient(
-    write_kspace: Callable[..., Path], work: Path, capfd: pytest.CaptureFixture[str]
+    write_kspace: Callable[..., Path], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stated = {"axes": ["slice", "coil", "ky", "kx"], "patient": "Doe^John", "provenance": "measured"}
     path = write_kspace("DOE_JOHN", stated, phantom(slices=1, coils=2)[2].numpy())
     overrides = [f"dataset.path={path}", "sampling.acs_lines=10", "maps.calibration=10", "sampling.acceleration=2,3"]
     assert run("dataset=array", *overrides) == 0
     assert main(["table"]) == 0
+    narrow = write_kspace("DOE_JANE", {"axes": ["slice", "coil", "ky", "kx"]}, phantom(slices=1, coils=2)[2].numpy())
+    path = narrow.with_name("DOE_CHANGING.npz")
+    shutil.copy(narrow, path)
+    shutil.copy(narrow.with_suffix(".json"), path.with_suffix(".json"))
+    monkeypatch.setattr("halfscan.bench.job.measure", _fails_naming(path))
+    assert run("dataset=array", f"dataset.path={path}", "sampling.acs_lines=10", "maps.calibration=10") == 1
     for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
         if file.is_file():
             assert b"DOE" not in file.read_bytes().upper(), file
@@ -402,7 +479,12 @@ def test_sweeps_by_the_beginning_of_their_id(small: list[str], work: Path, capsy
     assert "was scored in fastmri, mvue" in capsys.readouterr().err
 
 
-def test_an_empty_store_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_store_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "--store", f"sqlite:///{work}/none.db"]) == 2
+    assert "no store at" in capsys.readouterr().err
+    assert not (work / "none.db").exists()
+    assert main(["finish", "/nope"]) == 2
+    assert "no sweep at /nope" in capsys.readouterr().err
     assert main(["table"]) == 2
     assert "start one with `halfscan run`" in capsys.readouterr().err
     assert main(["finish"]) == 2
@@ -419,5 +501,7 @@ def test_the_environment_names_the_store(small: list[str], work: Path, monkeypat
 def test_doctor_names_what_is_broken(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     assert "torch" in capsys.readouterr().out
-    assert main(["doctor", "--store", "sqlite:////proc/x.db"]) == 1
+    (work / "garbage.db").write_text("this is no database")
+    for store in ("sqlite:////proc/x.db", f"sqlite:///{work}/garbage.db"):
+        assert main(["doctor", "--store", store]) == 1
     assert "MLFLOW_TRACKING_URI" in " ".join(capsys.readouterr().out.split())

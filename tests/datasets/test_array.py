@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +144,11 @@ BAD_SIDECARS = {
     "undersampled": {"axes": ["slice", "coil", "ky", "kx"], "fully_sampled": False},
     "fft_convention must be": {"axes": ["slice", "coil", "ky", "kx"], "fft_convention": "image = fft2(k)"},
     "is not one of measured": {"axes": ["slice", "coil", "ky", "kx"], "provenance": "real"},
+    "contrast must be one short word": {"axes": ["slice", "coil", "ky", "kx"], "contrast": "John Doe T2 1961"},
+    "a value is of the wrong kind": {"axes": 5},
+    "the wrong kind .*not enough values": {"axes": ["slice", "coil", "ky", "kx"], "voxel_mm": [1, 2]},
+    "the wrong kind .*unsupported operand": {"axes": ["slice", "coil", "ky", "kx"], "fov_mm": ["a", "b"], "slice_mm": 3},
+    "the wrong kind .*not iterable": {"axes": ["slice", "coil", "ky", "kx"], "source_paths": 5},
 }
 
 
@@ -166,6 +172,25 @@ def test_every_bad_file_of_a_folder_is_named(write_kspace: Write, kspace: np.nda
         assert name in str(refused.value)
     assert "good.npz" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_changes_after_it_was_checked_is_refused(write_kspace: Write, kspace: np.ndarray) -> None:
+    acquisition = Array(path=str(write_kspace("c"))).acquisitions()[0]
+    acquisition.kspace.read()
+    other = Array(path=str(write_kspace("other"))).acquisitions()[0]
+    other.kspace.read()
+    path = write_kspace("c", kspace=2 * kspace)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(HalfscanError, match=r"c.npz: changed or vanished since it was checked"):
+        acquisition.kspace.read()
+
+
+@pytest.mark.parametrize("axes", [["ky", "kx"], ["slice", "ky", "kx"], ["kx", "ky", "coil"]])
+def test_absent_axes_have_length_one_in_a_stack(write_kspace: Write, kspace: np.ndarray, axes: list[str]) -> None:
+    part = {("ky", "kx"): kspace[0, 0], ("slice", "ky", "kx"): kspace[:, 0], ("kx", "ky", "coil"): kspace[0].T}[tuple(axes)]
+    stack = Array(path=str(write_kspace("a", {"axes": axes}, part))).acquisitions()[0].kspace.read_stack()
+    assert stack.ndim == 4
+    assert np.array_equal(stack[0, 0], kspace[0, 0])
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:

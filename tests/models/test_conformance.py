@@ -43,13 +43,13 @@ def _input(model: Reconstructor, kspace: torch.Tensor, mask: Mask, crop: tuple[i
         espirit = Espirit(calibration=12)
         lines = torch.from_numpy(mask.sampled.copy())[:, None]
         sampled = sample(kspace, lines)
-        maps = espirit(sampled, mask.acs) if model.needs_maps else None
+        maps = espirit(sampled, mask.calibration) if model.needs_maps else None
     except NotApplicable as reason:
         pytest.skip(f"not applicable: {reason}")
     return ReconInput(
         kspace=sampled,
         mask=lines,
-        acs=mask.acs,
+        acs=mask.calibration,
         maps=maps,
         noise_cov=None,
         field_of_view=crop or (kspace.shape[-2], kspace.shape[-1]),
