@@ -131,6 +131,8 @@ class Acquisition:
     field_strength_t: float | None = None
     """Static field [T]."""
     contrast: str | None = None
+    file_name: str | None = field(default=None, repr=False)
+    """Name of the file, for masks seeded as fastMRI does; may name a patient and never leaves this process."""
     redistributable: bool = False
     """Whether pictures of these data may be shown to others; False unless the source says so."""
 

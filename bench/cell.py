@@ -36,7 +36,7 @@ class Cell:
 
     def scan_time(self, mask: Mask) -> ScanComparison:
         """Seconds under the cell's protocol, beside both baselines."""
-        return compare_scan_times(mask.n_sampled, mask.n_acquired, self.protocol)
+        return compare_scan_times(mask.lines_sampled, mask.lines_acquired, self.protocol)
 
     def check(self) -> None:
         """Refuses, before any work, what would fail during it.
@@ -54,7 +54,7 @@ class Cell:
             if recipe.model.needs_maps:
                 recipe.maps.check(mask.calibration, shape)
             if any(profile.truth == "mvue" for profile in self.profiles):
-                recipe.maps.check((0, mask.n_acquired), shape)
+                recipe.maps.check((0, mask.lines_acquired), shape)
 
 
 def build_cell(config: DictConfig) -> Cell:

@@ -22,7 +22,8 @@ from .maps import Espirit
 from .operators import sample
 from .quantity import Quantity
 from .reconstruction import Combination, ReconInput, ReconResult, Reconstructor
-from .sampling.mask import LineSampling, Mask
+from .sampling.mask import Mask
+from .sampling.pattern import Sampling
 
 SLICES_PER_BATCH = 8
 """Slices reconstructed side by side; fixed, so that results do not depend on how much memory there is."""
@@ -33,7 +34,7 @@ class Recipe:
     """All that can change a reconstructed image, and nothing else."""
 
     acquisitions: tuple[Acquisition, ...]
-    sampling: LineSampling
+    sampling: Sampling
     mask_replicate: int
     model: Reconstructor
     model_name: str
@@ -46,7 +47,13 @@ class Recipe:
 
     def mask(self, acquisition: Acquisition) -> Mask:
         """The mask of one volume, the same for every model at this sampling spec."""
-        return self.sampling.draw(acquisition.acquired, acquisition.digest, self.mask_replicate)
+        return self.sampling.draw(
+            acquisition.acquired,
+            acquisition.digest,
+            self.mask_replicate,
+            readout=acquisition.kspace.size("kx"),
+            file_name=acquisition.file_name,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,6 +173,7 @@ def _batch(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int) -> 
         kspace=sample(data, sampled).to(recipe.device),
         mask=sampled.to(recipe.device),
         acs=mask.calibration,
+        acs_readout=mask.acs_readout,
         maps=None,
         noise_cov=None if noise_cov is None else torch.from_numpy(noise_cov).to(recipe.device),
         field_of_view=acquisition.field_of_view,
@@ -174,7 +182,7 @@ def _batch(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int) -> 
 
 def _solve(recipe: Recipe, data: ReconInput) -> ReconResult:
     if recipe.model.needs_maps:
-        data = ReconInput(**{**vars(data), "maps": recipe.maps(data.kspace, data.acs)})
+        data = ReconInput(**{**vars(data), "maps": recipe.maps(data.kspace, data.acs, data.acs_readout)})
     return recipe.model(data)
 
 

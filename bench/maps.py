@@ -67,12 +67,13 @@ class Espirit:
                 "sampling.acs_lines, or use a model without maps such as model=zero_filled_rss"
             )
 
-    def __call__(self, kspace: Tensor, acs: tuple[int, int] | None) -> Tensor:
+    def __call__(self, kspace: Tensor, acs: tuple[int, int] | None, acs_readout: tuple[int, int] | None = None) -> Tensor:
         """Estimates the maps from the calibration lines alone.
 
         Args:
             kspace: (slice, coil, ky, kx) complex; only the lines within `acs` are looked at.
             acs: (start, stop) of the fully sampled central lines along ky.
+            acs_readout: (start, stop) along kx of the fully sampled region; None where the lines are whole.
 
         Returns:
             (slice, coil, ky, kx) maps of unit norm over the coils, zero outside the object; ones for a single coil.
@@ -84,23 +85,24 @@ class Espirit:
             return torch.ones_like(kspace)
         self.check(acs, (kspace.shape[1], kspace.shape[2], kspace.shape[3]))
         assert acs is not None
-        return torch.stack([self._one_slice(one, acs) for one in kspace])
+        region = (self._central(kspace.shape[2], acs), self._central(kspace.shape[3], acs_readout or (0, kspace.shape[3])))
+        return torch.stack([self._one_slice(one, region) for one in kspace])
 
-    def _one_slice(self, kspace: Tensor, acs: tuple[int, int]) -> Tensor:
-        vector, value = self._dominant(self._pixel_gram(self._projection(kspace, acs), kspace.shape[1:]))
+    def _central(self, n: int, sampled: tuple[int, int]) -> slice:
+        """The calibration samples of an axis: around the centre of k-space, as far as the sampled region allows."""
+        width = min(sampled[1] - sampled[0], self.calibration)
+        start = min(max((n - width + 1) // 2, sampled[0]), sampled[1] - width)
+        return slice(start, start + width)
+
+    def _one_slice(self, kspace: Tensor, region: tuple[slice, slice]) -> Tensor:
+        vector, value = self._dominant(self._pixel_gram(self._projection(kspace[:, *region]), kspace.shape[1:]))
         vector = vector * torch.exp(-1j * torch.angle(vector[..., :1]))
         maps = torch.where((value > self.crop).unsqueeze(-1), vector, torch.zeros_like(vector))
         return maps.movedim(-1, 0).contiguous()
 
-    def _projection(self, kspace: Tensor, acs: tuple[int, int]) -> Tensor:
+    def _projection(self, region: Tensor) -> Tensor:
         """(coil, w, w, coil, w, w): projection onto the row space of the calibration matrix, w the kernel's width."""
-        coils, height, readout = kspace.shape
-        rows = min(acs[1] - acs[0], self.calibration)
-        columns = min(readout, self.calibration)
-        # Around the centre of k-space, as far as the calibration lines allow.
-        top = min(max(height // 2 - rows // 2, acs[0]), acs[1] - rows)
-        left = (readout - columns + 1) // 2
-        region = kspace[:, top : top + rows, left : left + columns]
+        coils = region.shape[0]
         patches = region.unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)
         matrix = patches.permute(1, 2, 0, 3, 4).reshape(-1, coils * self.kernel**2)
         # The Gram matrix is small and squares the condition number: double precision keeps the small singular values.

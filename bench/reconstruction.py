@@ -31,6 +31,8 @@ class ReconInput:
     """(ky, 1) or (ky, kx) bool, broadcasts against k-space."""
     acs: tuple[int, int] | None
     """(start, stop) of the fully sampled lines along ky."""
+    acs_readout: tuple[int, int] | None = None
+    """(start, stop) of the fully sampled region along kx, None where the lines are whole."""
     maps: Tensor | None
     """(slice, coil, ky, kx) sensitivity maps for methods that ask for them."""
     noise_cov: Tensor | None

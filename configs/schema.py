@@ -67,6 +67,22 @@ class LineSampling(Target):
     acceleration: float = MISSING
     acs_lines: int | None = None
     center_fraction: float | None = None
+    seed: str = MISSING
+
+
+@dataclass
+class VariableDensity(LineSampling):
+    power: float = MISSING
+
+
+@dataclass
+class PartialFourier(LineSampling):
+    fraction: float = MISSING
+
+
+@dataclass
+class PoissonDisc(LineSampling):
+    slope: float = MISSING
 
 
 @dataclass
@@ -131,7 +147,12 @@ class Profiles:
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "dataset": {"array": ArrayDataset, "sample": SampleDataset},
-    "sampling": {"lines": LineSampling},
+    "sampling": {
+        "lines": LineSampling,
+        "variable_density": VariableDensity,
+        "partial_fourier": PartialFourier,
+        "poisson_disc": PoissonDisc,
+    },
     "protocol": {"cartesian_2d": Protocol},
     "model": {"zero_filled": ZeroFilled, "sense": Sense},
     "maps": {"espirit": Espirit},

@@ -129,6 +129,7 @@ class Array:
             voxel_mm=_voxel(sidecar, kspace),
             field_strength_t=_number(sidecar.get("field_strength_T")),
             contrast=_contrast(sidecar.get("contrast")),
+            file_name=file.name,
             redistributable=_redistributable(sidecar),
         )
 

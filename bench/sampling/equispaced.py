@@ -8,7 +8,7 @@ import numpy as np
 
 from ..acquisition import BoolArray
 from ..errors import HalfscanError
-from .mask import LineSampling
+from .pattern import LineSampling
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..acquisition import BoolArray
-from .mask import LineSampling, outer_share
+from .pattern import LineSampling, outer_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +17,6 @@ class EquispacedFraction(LineSampling):
     Source: same definition and draws as `fastmri.data.subsample.EquispacedMaskFractionFunc`, whose rounded spacing is
     not truly even (fastMRI issue 54).
     """
-
-    @property
-    def pattern(self) -> str:
-        return "equispaced_fraction"
 
     def lines(self, n: int, acs_lines: int, rng: np.random.RandomState) -> BoolArray:
         if acs_lines == n:

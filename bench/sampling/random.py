@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..acquisition import BoolArray
-from .mask import LineSampling, outer_share
+from .pattern import LineSampling, outer_share
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,6 +191,10 @@ SWEPT = [
     "model.combination=rss",
     "sampling=random",
     "sampling=equispaced_fraction",
+    "sampling=variable_density",
+    "sampling=poisson_disc sampling.acceleration=2",
+    "sampling=partial_fourier sampling.acceleration=1",
+    "sampling.seed=fastmri",
     "sampling.acceleration=2",
     "sampling.acs_lines=12",
     "mask_replicate=3",
@@ -220,6 +224,11 @@ SWEPT = [
     "threads=1",
     "sampling.acs_lines=null sampling.center_fraction=0.3",
 ]
+PATTERN_SWEPT = {
+    "variable_density": "sampling.power=0",
+    "poisson_disc": "sampling.slope=0",
+    "partial_fourier": "sampling.fraction=0.9",
+}
 SENSE_SWEPT = ["model.regularisation=0.1", "model.iterations=1", "model.tolerance=0.3"]
 SAMPLE_SWEPT = ["coils=3", "snr=20", "noise_correlation=0.3", "slices=2", "data_seed=1"]
 
@@ -229,6 +238,15 @@ def test_every_swept_parameter_changes_the_rows(override: str, small: list[str],
     base = [*small, "sampling.acceleration=3", *(["model=sense"] if override.startswith("model=sense ") else [])]
     assert run(*base) == 0
     assert run(*base, *override.split()) == 0
+    before, after = rows_of(work)
+    assert before != after
+
+
+@pytest.mark.parametrize("pattern", PATTERN_SWEPT)
+def test_every_setting_of_a_pattern_changes_the_rows(pattern: str, small: list[str], work: Path) -> None:
+    base = [*small, f"sampling={pattern}", "sampling.acceleration=2"]
+    assert run(*base) == 0
+    assert run(*base, PATTERN_SWEPT[pattern]) == 0
     before, after = rows_of(work)
     assert before != after
 

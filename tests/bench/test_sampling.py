@@ -5,12 +5,15 @@ import pytest
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.sampling.equispaced_fraction import EquispacedFraction
-from halfscan.bench.sampling.mask import LineSampling
+from halfscan.bench.sampling.partial_fourier import PartialFourier
+from halfscan.bench.sampling.pattern import LineSampling, Sampling
+from halfscan.bench.sampling.poisson_disc import PoissonDisc, throw_darts
 from halfscan.bench.sampling.random import Random
+from halfscan.bench.sampling.variable_density import VariableDensity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-PATTERNS = (Random, Equispaced, EquispacedFraction)
+PATTERNS = (Random, Equispaced, EquispacedFraction, VariableDensity)
 FILE_SEED = (102, 105, 108, 101)
 
 # (pattern, lines, center_fraction, R, packed mask) as fastMRI 0.3.0 draws them with seed (102, 105, 108, 101).
@@ -89,8 +92,8 @@ def test_equispaced_achieves_less_than_its_nominal_acceleration(
 ) -> None:
     spec = Equispaced(acceleration=acceleration, center_fraction=center_fraction)
     masks = [spec.draw(np.ones(368, dtype=bool), "volume", replicate) for replicate in range(60)]
-    assert {mask.n_sampled for mask in masks} == lines
-    assert all(mask.acceleration == 368 / mask.n_sampled < mask.nominal for mask in masks)
+    assert {mask.lines_sampled for mask in masks} == lines
+    assert all(mask.acceleration == 368 / mask.lines_sampled < mask.nominal for mask in masks)
 
 
 def test_equispaced_fraction_achieves_its_acceleration() -> None:
@@ -98,7 +101,7 @@ def test_equispaced_fraction_achieves_its_acceleration() -> None:
 
 
 def test_random_achieves_its_acceleration_on_average() -> None:
-    lines = [_draw(Random, 4, 10, replicate=replicate).n_sampled for replicate in range(300)]
+    lines = [_draw(Random, 4, 10, replicate=replicate).lines_sampled for replicate in range(300)]
     assert np.mean(lines) == pytest.approx(128 / 4, rel=0.02)
 
 
@@ -125,7 +128,7 @@ def test_padding_is_neither_sampled_nor_counted() -> None:
     acquired[14:114] = True
     mask = Equispaced(acceleration=2, acs_lines=24).draw(acquired, "d")
     assert not mask.sampled[~acquired].any()
-    assert mask.n_acquired == 100
+    assert mask.lines_acquired == 100
     assert mask.acceleration == 100 / mask.sampled.sum()
 
 
@@ -171,3 +174,88 @@ def test_an_acceleration_that_the_centre_forbids_is_refused(pattern: type[LineSa
 def test_equispaced_needs_a_whole_number() -> None:
     with pytest.raises(HalfscanError, match="use sampling=equispaced_fraction"):
         _draw(Equispaced, 2.5, 8)
+
+
+def test_variable_density_has_exactly_its_lines_and_is_denser_at_the_centre() -> None:
+    masks = [_draw(VariableDensity, 4, 8, replicate=replicate) for replicate in range(200)]
+    assert {mask.lines_sampled for mask in masks} == {32}
+    density = np.mean([mask.sampled for mask in masks], axis=0)
+    distance = np.abs(np.arange(128) - 64) / 65
+    outer = distance > 0.08
+    expected = (1 - distance[outer]) ** 2
+    assert np.corrcoef(density[outer], expected)[0, 1] > 0.95
+    uniform = [VariableDensity(acceleration=4, acs_lines=0, power=0).draw(np.ones(128, dtype=bool), "d", r) for r in range(200)]
+    assert np.std(np.mean([mask.sampled for mask in uniform], axis=0)) < 0.05
+
+
+def test_partial_fourier_keeps_one_side_and_the_centre() -> None:
+    full = PartialFourier(acceleration=1, acs_lines=24, fraction=0.75).draw(np.ones(128, dtype=bool), "d")
+    assert full.sampled[:96].all()
+    assert not full.sampled[96:].any()
+    assert full.acceleration == full.nominal == pytest.approx(4 / 3)
+    half = PartialFourier(acceleration=2, acs_lines=24, fraction=0.75).draw(np.ones(128, dtype=bool), "d")
+    assert half.sampled[slice(*half.acs)].all()
+    assert not half.sampled[96:].any()
+    assert half.nominal == pytest.approx(8 / 3)
+    with pytest.raises(HalfscanError, match="cut through the 60 ACS lines"):
+        PartialFourier(acceleration=1, acs_lines=60, fraction=0.6).draw(np.ones(128, dtype=bool), "d")
+    with pytest.raises(HalfscanError, match=r"fraction=0.5 must be above"):
+        PartialFourier(acceleration=1, acs_lines=0, fraction=0.5)
+
+
+def _disc(acceleration: float, acs: int, n: int = 64, readout: int = 56, **others: float):
+    spec = PoissonDisc(acceleration=acceleration, acs_lines=acs, **others)
+    return spec.draw(np.ones(n, dtype=bool), "d", readout=readout)
+
+
+@pytest.mark.parametrize(("acceleration", "acs"), [(2, 0), (4, 12), (8, 16), (1, 0)])
+def test_poisson_disc_achieves_its_acceleration_exactly(acceleration: float, acs: int) -> None:
+    mask = _disc(acceleration, acs)
+    assert mask.sampled.sum() == round(64 * 56 / acceleration)
+    assert mask.acceleration == pytest.approx(acceleration, rel=1e-3)
+    if acs:
+        assert mask.sampled[slice(*mask.acs), slice(*mask.acs_readout)].all()
+        assert mask.acs[1] - mask.acs[0] == mask.acs_readout[1] - mask.acs_readout[0] == acs
+
+
+def test_darts_keep_their_distance() -> None:
+    shape = (40, 36)
+    radius = 1.5 + 2 * PoissonDisc.distance(shape)
+    taken = throw_darts(np.random.RandomState(0).permutation(40 * 36), radius, shape)
+    points = np.argwhere(taken)
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.where(np.eye(len(points)), np.inf, 0)
+    own = radius[taken]
+    assert (gaps >= np.minimum(own[:, None], own[None])).all()
+    assert len(points) > 50
+
+
+def test_poisson_disc_on_a_2d_scan_saves_no_lines() -> None:
+    mask = _disc(4, 12, slope=0)
+    assert mask.lines_sampled == mask.lines_acquired == 64
+
+
+def test_poisson_disc_refuses_what_can_not_be() -> None:
+    with pytest.raises(HalfscanError, match="alone is more than 1/8"):
+        _disc(8, 40)
+    with pytest.raises(HalfscanError, match="larger than the 20 samples along kx"):
+        _disc(2, 24, readout=20)
+    with pytest.raises(HalfscanError, match=r"sampling\.slope"):
+        _disc(2, 8, slope=-1)
+
+
+@pytest.mark.parametrize(("pattern", "n", "fraction", "acceleration", "packed"), [FASTMRI[0], FASTMRI[6], FASTMRI[11]])
+def test_seeded_by_file_name_as_fastmri(
+    pattern: type[LineSampling], n: int, fraction: float, acceleration: int, packed: str
+) -> None:
+    spec = pattern(acceleration=acceleration, center_fraction=fraction, seed="fastmri")
+    mask = spec.draw(np.ones(n, dtype=bool), "any digest", file_name="".join(map(chr, FILE_SEED)))
+    assert np.packbits(mask.sampled).tobytes().hex() == packed
+
+
+def test_a_seed_by_file_name_needs_a_file_and_has_one_draw() -> None:
+    spec: Sampling = Random(acceleration=4, acs_lines=8, seed="fastmri")
+    for settings_ in ({}, {"file_name": "a.h5", "replicate": 1}):
+        with pytest.raises(HalfscanError, match="seed=fastmri seeds by the file's name"):
+            spec.draw(np.ones(128, dtype=bool), "d", **settings_)
+    with pytest.raises(HalfscanError, match=r"sampling.seed=numpy is unknown"):
+        Random(acceleration=4, acs_lines=8, seed="numpy")

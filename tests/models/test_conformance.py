@@ -16,6 +16,7 @@ from halfscan.bench.operators import centre_crop, combine, root_sum_of_squares, 
 from halfscan.bench.reconstruction import ReconInput, ReconResult, Reconstructor
 from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.sampling.mask import Mask
+from halfscan.bench.sampling.poisson_disc import PoissonDisc
 from halfscan.models.sense import Sense
 from halfscan.models.zero_filled import ZeroFilled
 
@@ -36,20 +37,26 @@ def _mask(height: int, acceleration: float = 3, acs: int = 12) -> Mask:
     return Equispaced(acceleration=acceleration, acs_lines=acs).draw(np.ones(height, dtype=bool), "test")
 
 
+def _positions(mask: Mask) -> torch.Tensor:
+    sampled = torch.from_numpy(mask.sampled.copy())
+    return sampled[:, None] if sampled.ndim == 1 else sampled
+
+
 def _input(model: Reconstructor, kspace: torch.Tensor, mask: Mask, crop: tuple[int, int] | None = None) -> ReconInput:
     coils = kspace.shape[1]
     try:
         model.check(mask, coils)
         espirit = Espirit(calibration=12)
-        lines = torch.from_numpy(mask.sampled.copy())[:, None]
+        lines = _positions(mask)
         sampled = sample(kspace, lines)
-        maps = espirit(sampled, mask.calibration) if model.needs_maps else None
+        maps = espirit(sampled, mask.calibration, mask.acs_readout) if model.needs_maps else None
     except NotApplicable as reason:
         pytest.skip(f"not applicable: {reason}")
     return ReconInput(
         kspace=sampled,
         mask=lines,
         acs=mask.calibration,
+        acs_readout=mask.acs_readout,
         maps=maps,
         noise_cov=None,
         field_of_view=crop or (kspace.shape[-2], kspace.shape[-1]),
@@ -82,15 +89,18 @@ def test_noise_free_full_sampling_returns_the_truth(name: str, shape: tuple[int,
     assert error < 1e-5
 
 
+@pytest.mark.parametrize("pattern", ["lines", "plane"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", MODELS)
-def test_non_interference(name: str, shape: tuple[int, int, int, int]) -> None:
-    """Changing any unsampled line leaves the output bit-identical, maps and scale included."""
+def test_non_interference(name: str, shape: tuple[int, int, int, int], pattern: str) -> None:
+    """Changing any unsampled sample leaves the output bit-identical, maps and scale included."""
     model, kspace, mask = MODELS[name](), _noisy(shape), _mask(shape[2])
-    changed = kspace.clone()
-    unsampled = ~torch.from_numpy(mask.sampled.copy())
+    if pattern == "plane":
+        spec = PoissonDisc(acceleration=2, acs_lines=8)
+        mask = spec.draw(np.ones(shape[2], dtype=bool), "test", readout=shape[3])
+    unsampled = ~_positions(mask).expand(shape[2], shape[3])
     assert unsampled.any()
-    changed[..., unsampled, :] = complex("nan")
+    changed = torch.where(unsampled, torch.full_like(kspace, complex("nan")), kspace)
     one, two = model(_input(model, kspace, mask)), model(_input(model, changed, mask))
     assert torch.equal(one.image, two.image)
     assert (one.scale, one.kind, one.combination) == (two.scale, two.kind, two.combination)
