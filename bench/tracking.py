@@ -290,7 +290,7 @@ def hash_path(path: str) -> str:
 
 
 def _is_path(name: str) -> bool:
-    return name.rpartition(".")[2] in ("path", "out", "uri", "patient_pattern")
+    return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "patient_pattern")
 
 
 def _without_paths(manifest: SweepManifest) -> dict[str, Any]:

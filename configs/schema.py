@@ -63,6 +63,27 @@ class SampleDataset(Target):
 
 
 @dataclass
+class DigitalBrains(Target):
+    name: str = MISSING
+    split: str = MISSING
+    train: int = MISSING
+    validation: int = MISSING
+    test: int = MISSING
+    contrasts: list[str] = MISSING
+    slices: int = MISSING
+    matrix: int = MISSING
+    coils: int = MISSING
+    field_strength_t: float = MISSING
+    snr: float = MISSING
+    noise_correlation: float = MISSING
+    deformation_mm: float = MISSING
+    tissue_spread: float = MISSING
+    lesion_share: float = MISSING
+    data_seed: int = MISSING
+    cache: str | None = None
+
+
+@dataclass
 class LineSampling(Target):
     acceleration: float = MISSING
     acs_lines: int | None = None
@@ -146,7 +167,7 @@ class Profiles:
 
 
 SCHEMAS: dict[str, dict[str, type]] = {
-    "dataset": {"array": ArrayDataset, "sample": SampleDataset},
+    "dataset": {"array": ArrayDataset, "digital_brains": DigitalBrains, "sample": SampleDataset},
     "sampling": {
         "lines": LineSampling,
         "variable_density": VariableDensity,

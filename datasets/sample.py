@@ -8,21 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from ..bench.acquisition import Acquisition, ComplexArray, KSpace, Provenance
 from ..bench.errors import HalfscanError
 from ..bench.identity import public_id
 from .coils import ring_sensitivities
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-FINER = 2
-"""The truth is rendered on a grid this much finer, then cropped in k-space: no inverse crime."""
+from .simulation import FINER, coloured_noise, noise_covariance, render, smooth_phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,44 +117,16 @@ class _Volume:
             fine = ndimage.zoom(plane, FINER, order=3, grid_mode=True, mode="nearest").clip(min=0)
             z_mm = (first + index - self.available / 2) * self.voxel_mm[0]
             coils = ring_sensitivities(self._settings.coils, fine.shape, extent, z_mm=z_mm)
-            kspace[index] = render(coils * fine * _background_phase(fine.shape), self.matrix)
+            kspace[index] = render(coils * fine * smooth_phase(fine.shape, 0.4, -0.3, 0.5), self.matrix)
         return kspace
 
     @cached_property
     def noise_cov(self) -> ComplexArray:
         """(coil, coil)"""
-        from ..bench.operators import root_sum_of_squares, to_image
-
-        peak = float(root_sum_of_squares(to_image(_tensor(self.noise_free))).max())
-        n = self._settings.coils
-        correlation = np.eye(n) + self._settings.noise_correlation * (np.eye(n, k=1) + np.eye(n, k=-1))
-        return (correlation * (peak / self._settings.snr) ** 2).astype(np.complex64)
+        return noise_covariance(self.noise_free, self._settings.snr, self._settings.noise_correlation)
 
     @cached_property
     def noisy(self) -> ComplexArray:
         """(slice, coil, ky, kx)"""
         rng = np.random.default_rng(self._settings.data_seed)
-        draws = rng.standard_normal((*self.noise_free.shape, 2)).view(np.complex128)[..., 0] / np.sqrt(2)
-        colour = np.linalg.cholesky(self.noise_cov)
-        return (self.noise_free + np.einsum("cd,sdyx->scyx", colour, draws)).astype(np.complex64)
-
-
-def render(coil_images: npt.NDArray[np.complexfloating], matrix: tuple[int, int]) -> ComplexArray:
-    """Fine coil images (coil, y, x) → k-space (coil, ky, kx) of a coarser matrix, as a scanner would sample it."""
-    from ..bench.operators import centre_crop, to_kspace
-
-    fine = coil_images.shape[-2] * coil_images.shape[-1]
-    kspace = centre_crop(to_kspace(_tensor(coil_images)), matrix)
-    # A unitary FFT of more pixels spreads the same image over more samples.
-    return np.asarray(kspace.numpy() * np.sqrt(matrix[0] * matrix[1] / fine), dtype=np.complex64)
-
-
-def _background_phase(shape: tuple[int, ...]) -> npt.NDArray[np.complex128]:
-    y, x = (np.linspace(-1, 1, n) for n in shape)
-    return np.asarray(np.exp(1j * np.pi * (0.4 * x[None] - 0.3 * y[:, None] + 0.5 * x[None] * y[:, None] ** 2)))
-
-
-def _tensor(array: npt.NDArray[np.complexfloating]) -> Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array))
+        return self.noise_free + coloured_noise(self.noise_cov, self.noise_free.shape, rng)

@@ -27,7 +27,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # What a folder may take from `bench`.
 ALLOWED = {
     "models": {"errors", "operators", "maps", "reconstruction", "sampling", "acquisition"},
-    "datasets": {"errors", "identity", "acquisition", "operators"},
+    "datasets": {"errors", "files", "identity", "acquisition", "operators"},
     "configs": set(),
 }
 

@@ -62,7 +62,8 @@ def test_defaults_of_yaml_and_code_agree() -> None:
         for name, parameter in inspect.signature(get_class(node._target_)).parameters.items():
             own = choice in ("zero_filled_rss", "flash", "tse_brain", "tse_knee") or name in ("clinical", "acs_lines")
             if parameter.default is not inspect.Parameter.empty and not own:
-                assert node[name] == parameter.default, f"{group}/{choice}: {name}"
+                default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+                assert node[name] == default, f"{group}/{choice}: {name}"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 from halfscan.bench.acquisition import Provenance
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.operators import root_sum_of_squares, to_image
-from halfscan.datasets.sample import Sample, render
+from halfscan.datasets.sample import Sample
+from halfscan.datasets.simulation import render
 
 pytest.importorskip("nibabel")
 
