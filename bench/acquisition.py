@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -157,6 +157,15 @@ class Dataset(Protocol):
         Raises:
             HalfscanError: the source is missing or can't be used, named in one line.
         """
+        ...
+
+
+@runtime_checkable
+class Splittable(Dataset, Protocol):
+    """A data set with patients to train and to choose on, apart from those that are scored."""
+
+    def of_split(self, split: Literal["train", "validation", "test"]) -> Dataset:
+        """The same source's patients of one split; no patient is in two."""
         ...
 
 

@@ -96,6 +96,7 @@ def _row(
         reduction_clinical_low=_number(against_clinical.low),
         reduction_clinical_high=_number(against_clinical.high),
         model=cell.recipe.model_name,
+        train_seed=cell.recipe.training.train_seed if cell.recipe.training else None,
         combination=volume.combination,
         device=cell.recipe.device,
         threads=cell.recipe.threads,

@@ -6,20 +6,27 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from .acquisition import Acquisition, Dataset, manifest_digest, record_digest
+from .acquisition import Acquisition, Dataset, Splittable, manifest_digest, record_digest
+from .energy import Meter
 from .errors import HalfscanError, one_line
 from .images import Recipe
+from .maps import Espirit
 from .metrics import Profile
+from .reconstruction import Reconstructor
 from .sampling.mask import Mask
+from .sampling.pattern import Sampling
 from .scan_time import Protocol, ScanComparison, compare_scan_times
 from .sources import module_of, source_hash
+from .training import Trainable, Trainer, Training
 
 DTYPE = "complex64"
 _RECONSTRUCT = "halfscan.bench.images"
+_TRAIN = "halfscan.bench.training"
 _SCORE = "halfscan.bench.benchmark"
 
 
@@ -67,12 +74,19 @@ def build_cell(config: DictConfig) -> Cell:
         HalfscanError: bad input, in one line.
     """
     plain: dict[str, Any] = _container(config)
-    for name, low in (("threads", 1), ("mask_replicate", 0)):
+    for name, low in (("threads", 1), ("mask_replicate", 0), ("train_seed", 0)):
         if plain[name] < low:
             raise HalfscanError(f"{name}={plain[name]} must be at least {low}")
     dataset, acquisitions = _open_dataset(json.dumps(plain["dataset"], sort_keys=True))
     check_device(plain["device"])
-    digest = _sha256(_identity(plain, manifest_digest(acquisitions)))
+    model: Reconstructor = _build(_without_name(plain["model"]), "model")
+    sampling: Sampling = _build(plain["sampling"], "sampling")
+    maps: Espirit = _build(plain["maps"], "maps")
+    meter: Meter = _build(plain["energy"], "energy")
+    training = None
+    if isinstance(model, Trainable) and model.weights is None:
+        training = _training(plain, dataset, model, sampling, maps, meter)
+    digest = _sha256(_identity(plain, manifest_digest(acquisitions), training))
     scoring = {
         "digest": digest,
         "dataset": plain["dataset"],
@@ -82,15 +96,16 @@ def build_cell(config: DictConfig) -> Cell:
     }
     recipe = Recipe(
         acquisitions=acquisitions,
-        sampling=_build(plain["sampling"], "sampling"),
+        sampling=sampling,
         mask_replicate=plain["mask_replicate"],
-        model=_build(_without_name(plain["model"]), "model"),
+        model=model,
         model_name=plain["model"].get("name") or plain["model"]["_target_"].rpartition(".")[2],
-        maps=_build(plain["maps"], "maps"),
-        meter=_build(plain["energy"], "energy"),
+        maps=maps,
+        meter=meter,
         device=plain["device"],
         threads=plain["threads"],
         digest=digest,
+        training=training,
     )
     cell = Cell(
         dataset=dataset.name,
@@ -103,10 +118,50 @@ def build_cell(config: DictConfig) -> Cell:
     return cell
 
 
-def _identity(plain: dict[str, Any], manifest: str) -> dict[str, Any]:
+def _training(
+    plain: dict[str, Any], dataset: Dataset, model: Trainable, sampling: Sampling, maps: Espirit, meter: Meter
+) -> Training:
+    """The training that a network needs before this cell; cells that differ in their acceleration alone share it."""
+    if not isinstance(dataset, Splittable):
+        raise HalfscanError(
+            f"dataset {dataset.name} has no patients to train on: give model.weights, or use dataset=digital_brains"
+        )
+    trainer: Trainer = _build(plain["trainer"], "trainer")
+    train, validation = (tuple(dataset.of_split(split).acquisitions()) for split in ("train", "validation"))
+    for split, found in (("train", train), ("validation", validation)):
+        if not found:
+            raise HalfscanError(f"dataset.{split}=0: model={plain['model'].get('name')} needs {split} patients, or model.weights")
+    content = {
+        "train": manifest_digest(train),
+        "validation": manifest_digest(validation),
+        "sampling": {key: value for key, value in plain["sampling"].items() if key not in ("acceleration", "seed")},
+        **{name: plain[name] for name in ("trainer", "model", "maps", "train_seed", "threads")},
+        "device": plain["device"].split(":")[0],
+        "sources": source_hash(_TRAIN, *_targets(plain["dataset"], plain["sampling"], plain["model"], plain["maps"])),
+    }
+    training = Training(
+        trainer=trainer,
+        model=model,
+        train=train,
+        validation=validation,
+        sampling=sampling,
+        maps=maps,
+        meter=meter,
+        train_seed=plain["train_seed"],
+        device=plain["device"],
+        digest=_sha256(content),
+    )
+    training.check()
+    return training
+
+
+def _identity(plain: dict[str, Any], manifest: str, training: Training | None) -> dict[str, Any]:
     """The allow-list of the digest: what can change a reconstructed image."""
+    weights = plain["model"].get("weights")
     return {
         "manifest": manifest,
+        "training": training.digest if training else None,
+        "weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None,
         **{name: plain[name] for name in ("sampling", "model", "maps", "mask_replicate", "threads")},
         "dtype": DTYPE,
         "device": plain["device"].split(":")[0],

@@ -7,9 +7,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,20 @@ SLICES_PER_BATCH = 8
 """Slices reconstructed side by side; fixed, so that results do not depend on how much memory there is."""
 
 
+class Preparation(Protocol):
+    """What a model needs before its first volume: trained weights."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def train_seed(self) -> int: ...
+
+    def run(self, root: Path) -> tuple[Reconstructor, dict[str, Any]]:
+        """The model made ready, and a record of how."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
     """All that can change a reconstructed image, and nothing else."""
@@ -44,6 +58,8 @@ class Recipe:
     threads: int
     digest: str
     """Names the images: SHA-256 over data, settings and sources."""
+    training: Preparation | None = None
+    """For a model whose network is to be trained first."""
 
     def mask(self, acquisition: Acquisition) -> Mask:
         """The mask of one volume, the same for every model at this sampling spec."""
@@ -93,6 +109,11 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
         yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **{**record, "energy": energy})
 
 
+def weights_folder(images: Path) -> Path:
+    """Where trained weights lie, beside the folder of all images."""
+    return images.parent / "weights"
+
+
 def _intact(folder: Path, volumes: int) -> bool:
     """Whether all images are there and whole; a lost machine may leave files cut short."""
     try:
@@ -107,6 +128,8 @@ def _intact(folder: Path, volumes: int) -> bool:
 
 
 def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
+    if recipe.training is not None:
+        recipe = replace(recipe, model=recipe.training.run(weights_folder(folder.parent))[0], training=None)
     draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(draft, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import logging
 import platform
 import subprocess
@@ -16,11 +17,13 @@ from .acquisition import manifest_digest
 from .benchmark import Measured, measure
 from .cell import Cell, build_cell
 from .errors import HalfscanError, one_line
+from .images import weights_folder
 from .manifest import Entry, Status, SweepManifest
 from .pictures import write_picture
 from .progress import progress
 from .rows import write_rows
 from .tracking import ROWS, Store
+from .training import RECORD
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +86,19 @@ def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, en
         config=plain,
         rows=[volume.row for volume in volumes],
         manifest_digest=manifest_digest(acquisitions),
+        training=_training_record(cell, manifest.images),
         picture=_picture(volumes, cell, folder / "picture.png"),
         tags=_tags(cell, volumes),
     )
+
+
+def _training_record(cell: Cell, images: Path) -> dict[str, Any] | None:
+    """How the cell's network was trained, as its weights' folder says."""
+    if cell.recipe.training is None:
+        return None
+    path = weights_folder(images) / cell.recipe.training.digest / RECORD
+    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return record
 
 
 def _picture(volumes: list[Measured], cell: Cell, path: Path) -> Path | None:

@@ -63,6 +63,8 @@ class Row:
     reduction_clinical_high: float
     # How it was reconstructed
     model: str
+    train_seed: int | None
+    """Of the network's training; null where nothing was trained."""
     combination: str
     device: str
     threads: int
@@ -85,6 +87,7 @@ _TYPES = {
     "float": pa.float64(),
     "float | None": pa.float64(),
     "int": pa.int64(),
+    "int | None": pa.int64(),
     "bool": pa.bool_(),
 }
 _JSON_COLUMNS = ("truth_combinations", "reasons")

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
+# Before anything imports MLflow, as MONAI does too. No telemetry; and where no server answers, MLflow's own seven retries
+# with growing pauses would keep silent for minutes; and a fresh store logs its migrations line by line.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "true"
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
 DEFAULT_URI = "sqlite:///mlflow.db"
 ROWS = "rows.parquet"
 _KIND, _KEY, _SWEEP = "halfscan.kind", "halfscan.key", "halfscan.sweep"
@@ -62,13 +70,6 @@ class Store:
         # Asked first: MLflow would try for minutes to open a file that can't be made.
         if path is not None and (why := why_unwritable(path.parent)):
             raise _store_error(self.uri, why)
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        os.environ["DO_NOT_TRACK"] = "true"
-        # MLflow's own seven retries with growing pauses keep silent for minutes where no server answers.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        # Alembic and the store log their migrations at INFO, many lines before the first result.
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         import logging
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -206,6 +207,7 @@ class Store:
         config: Mapping[str, Any],
         rows: Sequence[Row],
         manifest_digest: str,
+        training: Mapping[str, Any] | None,
         picture: Path | None,
         tags: Mapping[str, str],
     ) -> None:
@@ -215,6 +217,9 @@ class Store:
         now = int(time.time() * 1000)
         params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in flatten(redact(config)).items() if value is not None]
         metrics = [Metric(_metric_name(key), value, now, 0) for key, value in _summary(rows).items()]
+        for entry in training["history"] if training else ():
+            curve = ((name, value) for name, value in entry.items() if name != "epoch")
+            metrics += [Metric(f"training/{name}", value, now, int(entry["epoch"])) for name, value in curve]
         known = self.client.get_run(run_id).data.params
         params = [param for param in params if param.key not in known]
         with self._talking(), tempfile.TemporaryDirectory() as folder:
@@ -226,6 +231,8 @@ class Store:
             self._log_dataset(run_id, rows[0], manifest_digest)
             write_rows(rows, Path(folder) / ROWS)
             write_json(Path(folder) / "config.json", redact(config))
+            if training is not None:
+                write_json(Path(folder) / "training.json", training)
             self.client.log_artifacts(run_id, folder)
             if picture is not None:
                 self.client.log_artifact(run_id, str(picture))

@@ -30,7 +30,9 @@ class Run:
     maps: Any = MISSING
     metrics: Any = MISSING
     energy: Any = MISSING
+    trainer: Any = MISSING
     mask_replicate: int = MISSING
+    train_seed: int = MISSING
     device: str = MISSING
     threads: int = MISSING
     out: str = MISSING
@@ -147,6 +149,21 @@ class Sense(Model):
 
 
 @dataclass
+class UNet(Model):
+    features: int = MISSING
+    weights: str | None = None
+
+
+@dataclass
+class Trainer(Target):
+    epochs: int = MISSING
+    batch_size: int = MISSING
+    learning_rate: float = MISSING
+    accelerations: list[float] = MISSING
+    validate_every: int = MISSING
+
+
+@dataclass
 class Espirit(Target):
     calibration: int = MISSING
     kernel: int = MISSING
@@ -175,7 +192,8 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "poisson_disc": PoissonDisc,
     },
     "protocol": {"cartesian_2d": Protocol},
-    "model": {"zero_filled": ZeroFilled, "sense": Sense},
+    "model": {"zero_filled": ZeroFilled, "sense": Sense, "unet": UNet},
+    "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},
     "metrics": {"profiles": Profiles},
 }

@@ -13,7 +13,8 @@ ORDER = [
     ["sampling"],
     ["operators", "scan_time"],
     ["maps", "reconstruction", "energy"],
-    ["images", "truth", "metrics"],
+    ["pipeline"],
+    ["training", "images", "truth", "metrics"],
     ["claims", "rows"],
     ["cell"],
     ["benchmark"],
@@ -26,7 +27,7 @@ ORDER = [
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # What a folder may take from `bench`.
 ALLOWED = {
-    "models": {"errors", "operators", "maps", "reconstruction", "sampling", "acquisition"},
+    "models": {"pipeline", "training", "errors", "operators", "maps", "reconstruction", "sampling", "acquisition"},
     "datasets": {"errors", "files", "identity", "acquisition", "operators"},
     "configs": set(),
 }

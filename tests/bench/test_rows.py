@@ -10,7 +10,7 @@ from halfscan.bench.errors import HalfscanError
 from halfscan.bench.quantity import Quantity
 from halfscan.bench.rows import Row, from_table, read_rows, split_scores, to_table, write_rows
 
-_EXAMPLES = {"str": "x", "str | None": None, "float": 1.25, "float | None": None, "int": 3, "bool": True}
+_EXAMPLES = {"str": "x", "str | None": None, "float": 1.25, "float | None": None, "int": 3, "int | None": None, "bool": True}
 ROW = Row(
     **{item.name: _EXAMPLES[str(item.type)] for item in fields(Row) if str(item.type) in _EXAMPLES},
     truth_combinations={"fastmri": "rss"},
