@@ -133,6 +133,8 @@ class Acquisition:
     contrast: str | None = None
     file_name: str | None = field(default=None, repr=False)
     """Name of the file, for masks seeded as fastMRI does; may name a patient and never leaves this process."""
+    caveat: str | None = None
+    """What limits these data beyond their provenance, for every table that shows them."""
     redistributable: bool = False
     """Whether pictures of these data may be shown to others; False unless the source says so."""
 
@@ -172,7 +174,16 @@ class Splittable(Dataset, Protocol):
 def record_digest(acquisitions: Sequence[Acquisition]) -> str:
     """SHA-256 over what rows and pictures say of these volumes besides their scores."""
     described = [
-        [one.patient, one.volume, one.provenance, one.contrast, one.field_strength_t, one.voxel_mm, one.redistributable]
+        [
+            one.patient,
+            one.volume,
+            one.provenance,
+            one.contrast,
+            one.field_strength_t,
+            one.voxel_mm,
+            one.redistributable,
+            one.caveat,
+        ]
         for one in acquisitions
     ]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()

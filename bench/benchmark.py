@@ -71,6 +71,7 @@ def _row(
         contrast=acquisition.contrast,
         provenance=acquisition.provenance,
         evidence=retrospective_evidence(acquisition.provenance),
+        caveat=acquisition.caveat,
         field_strength_t=acquisition.field_strength_t,
         slices=acquisition.slices,
         coils=acquisition.kspace.size("coil"),

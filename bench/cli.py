@@ -109,14 +109,23 @@ def _finish_planned() -> int:
 
 def _close(manifest: object) -> int:
     from .manifest import SweepManifest
+    from .page import write_page
+    from .pictures import PICTURE
     from .sweep import finish_sweep
     from .table import print_table, summarise_sweep
     from .tracking import Store
 
     assert isinstance(manifest, SweepManifest)
     outcome = finish_sweep(manifest)
-    _, rows = Store(manifest.tracking_uri, manifest.experiment).read_sweep(manifest.parent_run)
-    print_table(manifest, summarise_sweep(manifest, rows))
+    store = Store(manifest.tracking_uri, manifest.experiment)
+    _, rows = store.read_sweep(manifest.parent_run)
+    cells = summarise_sweep(manifest, rows)
+    page = manifest.folder / "report.html"
+    pictures = {cell.entry.key: manifest.cell_folder(cell.entry) / PICTURE for cell in cells}
+    write_page(manifest, cells, {key: path for key, path in pictures.items() if path.exists()}, page)
+    store.log_file(manifest.parent_run, page)
+    print_table(manifest, cells)
+    print(f"Page: {page}")
     print(f"Sweep {manifest.sweep_id} in {manifest.folder}; MLflow: mlflow ui --backend-store-uri {manifest.tracking_uri}")
     for cell, reason in outcome.failures.items():
         print(f"halfscan: cell {cell} has no result: {reason}", file=sys.stderr)

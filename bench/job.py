@@ -19,7 +19,7 @@ from .cell import Cell, build_cell
 from .errors import HalfscanError, one_line
 from .images import weights_folder
 from .manifest import Entry, Status, SweepManifest
-from .pictures import write_picture
+from .pictures import PICTURE, write_picture
 from .progress import progress
 from .rows import write_rows
 from .tracking import ROWS, Store
@@ -87,7 +87,7 @@ def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, en
         rows=[volume.row for volume in volumes],
         manifest_digest=manifest_digest(acquisitions),
         training=_training_record(cell, manifest.images),
-        picture=_picture(volumes, cell, folder / "picture.png"),
+        picture=_picture(volumes, cell, folder / PICTURE),
         tags=_tags(cell, volumes),
     )
 

@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw
 from .benchmark import Measured
 
 ERROR_GAIN = 5
+PICTURE = "picture.png"
+"""Name of a cell's picture in its folder."""
 _GAP, _CAPTION = 6, 16
 
 

@@ -34,6 +34,8 @@ class Row:
     provenance: str
     evidence: str
     """What the comparison is: prospective | retrospective | simulated."""
+    caveat: str | None
+    """What limits these data beyond their provenance."""
     field_strength_t: float | None
     slices: int
     coils: int

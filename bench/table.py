@@ -86,9 +86,11 @@ class CellSummary:
             "dataset": row.dataset,
             "provenance": row.provenance,
             "evidence": row.evidence,
+            "caveat": row.caveat,
             "patients": self.patients,
             "volumes": len(self.rows),
             "model": row.model,
+            "train_seed": row.train_seed,
             "combination": row.combination,
             "sampling": row.sampling,
             "acceleration": {"nominal": row.nominal_acceleration, "achieved": self.acceleration},
@@ -152,6 +154,7 @@ def _fits(row: Row, profile: str) -> bool:
 def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: str | None = None) -> None:
     """Prints the table and, below it, everything that qualifies it."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -163,23 +166,37 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
     profile = profile or fitting_profile(cells)
     table = Table(title=f"sweep {manifest.sweep_id}, scores in the profile {profile}")
     table.add_column("cell", overflow="fold")
-    headings = ["R", "scan s", "vs full", f"vs {cells[0].first.clinical}", "SSIM", "PSNR", "NMSE", "ms/slice"]
-    for heading in headings:
+    for heading in headings(cells):
         table.add_column(heading, justify="right", no_wrap=True)
     for cell in cells:
-        metrics = cell.metrics()
-        table.add_row(
-            _label(cell),
-            f"{cell.acceleration:.2f}",
-            f"{cell.scan_seconds.value:.1f}",
-            _percent(cell.reduction("full")),
-            _percent(cell.reduction("clinical")),
-            *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in zip(SHOWN, (3, 2, 5), strict=True)),
-            f"{cell.ms_per_slice:.1f}",
-        )
+        table.add_row(escape(label(cell)), *cell_values(cell, profile))
     console.print(table)
     for line in footnotes(cells, profile):
         console.print(line, style="dim", highlight=False, markup=False)
+
+
+def headings(cells: Sequence[CellSummary]) -> list[str]:
+    """Of the columns that `cell_values` fills."""
+    return ["R", "scan s", "vs full", f"vs {cells[0].first.clinical}", "SSIM", "PSNR", "NMSE", "ms/slice"]
+
+
+def cell_values(cell: CellSummary, profile: str) -> list[str]:
+    """One cell's row, formatted."""
+    metrics = cell.metrics()
+    return [
+        f"{cell.acceleration:.2f}",
+        f"{cell.scan_seconds.value:.1f}",
+        _percent(cell.reduction("full")),
+        _percent(cell.reduction("clinical")),
+        *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in zip(SHOWN, (3, 2, 5), strict=True)),
+        f"{cell.ms_per_slice:.1f}",
+    ]
+
+
+def label(cell: CellSummary) -> str:
+    """The model and the cell's values of the swept parameters."""
+    parts = {name.rpartition(".")[2]: value for name, value in cell.swept.items() if name != "model"}
+    return " ".join([cell.first.model, *(f"{name}={value}" for name, value in parts.items())])
 
 
 def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
@@ -188,6 +205,7 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     lines = ["R: achieved acceleration. PSNR in dB. Minus: scan time saved; plus: the scan takes longer."]
     for provenance in sorted({cell.first.provenance for cell in cells}):
         lines.append(f"Data: {provenance}. {_PROVENANCE[provenance]}")
+    lines += [f"Data: {caveat}." for caveat in sorted({cell.first.caveat for cell in cells if cell.first.caveat})]
     for protocol in sorted({cell.first.protocol for cell in cells}):
         seconds = next(cell.scan_seconds for cell in cells if cell.first.protocol == protocol)
         lines.append(
@@ -210,13 +228,6 @@ _PROVENANCE = {
     "processed": "Demonstration only: processed data, or data of unstated origin, never support a claim on scan time.",
     "measured": "Undersampled afterwards (retrospective).",
 }
-
-
-def _label(cell: CellSummary) -> str:
-    from rich.markup import escape
-
-    parts = {name.rpartition(".")[2]: value for name, value in cell.swept.items() if name != "model"}
-    return escape(" ".join([cell.first.model, *(f"{name}={value}" for name, value in parts.items())]))
 
 
 def _percent(reduction: Quantity) -> str:

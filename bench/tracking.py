@@ -156,6 +156,11 @@ class Store:
             self.client.set_tag(manifest.parent_run, "mlflow.note.content", note)
             self.client.set_terminated(manifest.parent_run, "FINISHED" if complete else "FAILED")
 
+    def log_file(self, run_id: str, path: Path) -> None:
+        """Adds a file to a run."""
+        with self._talking():
+            self.client.log_artifact(run_id, str(path))
+
     def children(self, parent: str) -> dict[str, tuple[str, str]]:
         """Key → (run id, status) of a sweep's cells."""
         with self._talking():

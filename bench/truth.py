@@ -26,7 +26,7 @@ class Truth:
     """True where the truth's noise is also in the sampled lines: scores then favour what keeps that noise."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def reference_image(acquisition: Acquisition, combination: Combination, maps: Espirit) -> Truth:
     """Noise-free k-space where it exists, else the full k-space, combined as the metric profile names.
 

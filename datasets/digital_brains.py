@@ -26,6 +26,7 @@ from .tissue import TISSUES, Contrast, Tissue, TissueName, signal, tissues_at
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
+CAVEAT = "all patients are deformed copies of one anatomy, so intervals show how the simulation varies, not how patients do"
 FIELD_OF_VIEW_MM = 240.0
 _KNOTS = 7
 _BONE_MM, _FAT_MM = 7.0, 6.0
@@ -167,6 +168,7 @@ class DigitalBrains:
             field_strength_t=self.field_strength_t,
             contrast=contrast.upper(),
             redistributable=True,
+            caveat=CAVEAT,
         )
 
 

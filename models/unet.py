@@ -98,4 +98,6 @@ class UNet:
         scale = peak(image)
         with torch.no_grad():
             improved = as_complex(self._ready.to(image.device)(as_channels(image / scale)))
-        return ReconResult(image=centre_crop(improved * scale, data.field_of_view), kind="complex", combination="mvue")
+        # What was sampled of an empty slice is empty, whatever the network makes of zeros.
+        improved = torch.where(image.abs().amax((-2, -1), keepdim=True) > 0, improved * scale, torch.zeros_like(improved))
+        return ReconResult(image=centre_crop(improved, data.field_of_view), kind="complex", combination="mvue")

@@ -21,6 +21,7 @@ ORDER = [
     ["manifest", "pictures"],
     ["tracking"],
     ["table", "job", "sweep", "doctor"],
+    ["page"],
     ["task"],
     ["cli"],
 ]

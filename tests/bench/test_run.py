@@ -123,7 +123,9 @@ def test_models_at_one_spec_share_the_mask(small: list[str], work: Path) -> None
 def test_the_parent_holds_what_a_reviewer_needs(small: list[str], work: Path) -> None:
     assert run(*small) == 0
     artifacts = {path.relative_to(work / "mlartifacts").parts[2] for path in (work / "mlartifacts").rglob("*.*")}
-    assert artifacts == {"rows.parquet", "sweep.json", "config.json"}, "no picture: nobody said the data may be shown"
+    assert artifacts == {"rows.parquet", "sweep.json", "config.json", "report.html"}, (
+        "no picture: nobody said the data may be shown"
+    )
     with sqlite3.connect("mlflow.db") as connection:
         tags = dict(connection.execute("select key, value from tags").fetchall())
         inputs = connection.execute("select name, digest from datasets").fetchall()
@@ -258,6 +260,105 @@ def test_every_setting_of_the_sample_changes_the_rows(setting: str, work: Path) 
     assert run(*small_sample, f"dataset.{setting}") == 0
     before, after = rows_of(work)
     assert before != after
+
+
+# Trained models --------------------------------------------------------------------------------------------------------
+
+BRAINS = [
+    "dataset=digital_brains",
+    *(f"dataset.{name}" for name in ("train=2", "validation=1", "test=2", "slices=1", "matrix=32", "coils=2")),
+    *("sampling.acs_lines=12", "maps.calibration=12", "maps.kernel=4", "model=unet", "model.features=2"),
+    *("trainer.epochs=1", "trainer.accelerations=[2,4]", "protocol.echo_train_length=4"),
+]
+TRAINING_SWEPT = [
+    "train_seed=1",
+    "trainer.epochs=2",
+    "trainer.batch_size=1",
+    "trainer.learning_rate=0.01",
+    "trainer.accelerations=[3]",
+    "trainer.validate_every=1 trainer.epochs=2",
+    "model.features=3",
+    "dataset.train=3",
+    "dataset.test=3",
+    "dataset.contrasts=[flair]",
+    "dataset.contrasts=[t1,t2]",
+    "dataset.field_strength_t=1.5",
+    "dataset.deformation_mm=2",
+    "dataset.tissue_spread=0.1",
+    "dataset.lesion_share=1",
+    "dataset.data_seed=1",
+    "dataset.snr=20",
+    "dataset.noise_correlation=0.3",
+    "dataset.slices=2",
+    "dataset.matrix=40",
+    "dataset.coils=3",
+    "dataset.split=validation",
+]
+
+
+@pytest.fixture
+def brains(tmp_path: Path) -> list[str]:
+    pytest.importorskip("nilearn")
+    return [*BRAINS, f"dataset.cache={tmp_path}/cache"]
+
+
+@pytest.mark.parametrize("override", TRAINING_SWEPT)
+def test_every_setting_of_training_and_brains_changes_the_rows(override: str, brains: list[str], work: Path) -> None:
+    assert run(*brains) == 0
+    assert run(*brains, *override.split()) == 0
+    before, after = rows_of(work)
+    for rows in (before, after):  # the seed's own column must not be all that differs
+        rows.pop("train_seed")
+    assert before != after
+
+
+def test_cells_share_a_training_and_the_store_has_its_curve(
+    brains: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*brains, "sampling.acceleration=2,4") == 0
+    assert len(list(work.glob("outputs/weights/*"))) == 1
+    with sqlite3.connect("mlflow.db") as connection:
+        curve = connection.execute("select count(*) from metrics where key = 'training/train_loss'").fetchone()
+    connection.close()
+    assert curve == (2,)
+    for cell in table(capsys):
+        assert cell["train_seed"] == 0
+        assert "one anatomy" in cell["caveat"]
+    assert len(list((work / "mlartifacts").rglob("training.json"))) == 2
+
+
+def test_finished_weights_are_used_and_named_by_content(brains: list[str], work: Path) -> None:
+    assert run(*brains) == 0
+    weights = next(work.glob("outputs/weights/*/weights.safetensors"))
+    assert run(*brains, f"model.weights={weights}") == 0
+    before, after = rows_of(work)
+    for rows in (before, after):
+        rows.pop("train_seed")
+    assert before == after
+    assert len(list(work.glob("outputs/weights/*"))) == 1
+
+
+def test_data_without_patients_to_train_on_are_refused(small: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(*small, "model=unet") == 2
+    assert "has no patients to train on: give model.weights" in capfd.readouterr().err
+
+
+def test_the_page_of_a_sweep(brains: list[str], work: Path) -> None:
+    assert run(*brains, "model=zero_filled,unet") == 0
+    page = next(work.glob("outputs/sweeps/*/report.html")).read_text("utf-8")
+    assert page.count("data:image/png;base64,") == 2
+    for words in ("Demonstration only", "one anatomy", "Energy: not measured", "vs SENSE R=2"):
+        assert words in page
+    assert "http" not in page
+    assert len(list((work / "mlartifacts").rglob("report.html"))) == 1
+
+
+def test_names_stay_text_on_the_page(small: list[str], work: Path) -> None:
+    assert run(*small, "model=zero_filled", "model.name='<script>alert(1)</script>'", "sampling.acceleration=2,3") == 0
+    page = next(work.glob("outputs/sweeps/*/report.html")).read_text("utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "No pictures: the data are not marked" in page
 
 
 # Bad input -------------------------------------------------------------------------------------------------------------

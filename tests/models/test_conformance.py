@@ -18,6 +18,7 @@ from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.sampling.mask import Mask
 from halfscan.bench.sampling.poisson_disc import PoissonDisc
 from halfscan.models.sense import Sense
+from halfscan.models.unet import UNet
 from halfscan.models.zero_filled import ZeroFilled
 
 from ..conftest import phantom
@@ -26,9 +27,19 @@ MODELS: dict[str, Callable[[], Reconstructor]] = {
     "zero_filled": ZeroFilled,
     "zero_filled_rss": lambda: ZeroFilled(combination="rss"),
     "sense": Sense,
+    "unet": lambda: _random_unet(),
 }
 # Settings under which a model has no bias of its own: noise-free full sampling must return the truth.
-UNBIASED: dict[str, Callable[[], Reconstructor]] = {**MODELS, "sense": lambda: Sense(regularisation=0.0)}
+# An untrained U-Net returns its input.
+UNBIASED: dict[str, Callable[[], Reconstructor]] = {**MODELS, "sense": lambda: Sense(regularisation=0.0), "unet": UNet}
+
+
+def _random_unet() -> Reconstructor:
+    """A U-Net that does something: the last layer of an untrained one is zero."""
+    network = UNet(features=4).build(0).eval()
+    torch.nn.init.normal_(network.unet.final_conv.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    return UNet(features=4).with_network(network)
+
 
 SHAPES = [(2, 6, 48, 40), (1, 6, 48, 40), (2, 1, 48, 40), (3, 5, 31, 27), (1, 1, 13, 17)]
 
