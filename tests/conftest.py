@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from halfscan.bench import identity
 from halfscan.bench.operators import expand, to_kspace
 from halfscan.datasets.coils import ring_sensitivities

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from halfscan.bench.claims.aggregate import mean_interval, patient_means, summarise
 from scipy import stats
+
+from halfscan.bench.claims.aggregate import mean_interval, patient_means, summarise
 
 
 def test_interval_is_students_over_patients() -> None:

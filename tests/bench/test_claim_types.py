@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from halfscan.bench.acquisition import Provenance
 from halfscan.bench.claims.types import Arm, ClaimSpec, Endpoint, Evidence, retrospective_evidence
 from halfscan.bench.errors import HalfscanError

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.identity import KEY_VARIABLE, private_id, public_id, site_key
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from halfscan.bench.errors import HalfscanError, NotApplicable
 from halfscan.bench.maps import Espirit
 from halfscan.bench.operators import combine, expand, to_image

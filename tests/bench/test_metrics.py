@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.metrics import METRICS, Profile, object_mask
 

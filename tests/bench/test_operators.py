@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from halfscan.bench import operators
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from halfscan.bench import operators
 
 SIZES = st.integers(1, 17)
 

@@ -1,6 +1,7 @@
 """Unmeasured is None with a reason, never 0 and never NaN."""
 
 import pytest
+
 from halfscan.bench.quantity import Quantity
 
 

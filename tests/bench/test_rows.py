@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.quantity import Quantity
 from halfscan.bench.rows import Row, from_table, read_rows, split_scores, to_table, write_rows

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 from halfscan.bench.cli import main
 from halfscan.bench.rows import without_times
 

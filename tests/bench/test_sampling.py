@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.sampling.equispaced_fraction import EquispacedFraction
@@ -10,8 +13,6 @@ from halfscan.bench.sampling.pattern import LineSampling, Sampling
 from halfscan.bench.sampling.poisson_disc import PoissonDisc, throw_darts
 from halfscan.bench.sampling.random import Random
 from halfscan.bench.sampling.variable_density import VariableDensity
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PATTERNS = (Random, Equispaced, EquispacedFraction, VariableDensity)
 FILE_SEED = (102, 105, 108, 101)

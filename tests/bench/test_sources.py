@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.sources import _closure, module_of, source_hash
 

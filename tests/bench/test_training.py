@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from halfscan.bench import training as module
 from halfscan.bench.energy import Unmetered
 from halfscan.bench.errors import HalfscanError
@@ -21,7 +23,6 @@ from halfscan.bench.sampling.equispaced import Equispaced
 from halfscan.bench.training import CHECKPOINT, WEIGHTS, Trainer, Training
 from halfscan.datasets.digital_brains import DigitalBrains
 from halfscan.models.unet import UNet
-from safetensors.torch import load_file
 
 pytest.importorskip("nilearn")
 

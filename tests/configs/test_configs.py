@@ -7,11 +7,12 @@ import inspect
 from pathlib import Path
 
 import pytest
-from halfscan.configs import schema
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
+
+from halfscan.configs import schema
 
 CONFIGS = Path(schema.__file__).parent
 GROUPS = ("dataset", "sampling", "protocol", "model", "trainer", "maps", "metrics", "energy")

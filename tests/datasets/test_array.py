@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from halfscan.bench.acquisition import Provenance
 from halfscan.bench.errors import HalfscanError
 from halfscan.datasets.array import Array

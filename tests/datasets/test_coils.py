@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from halfscan.datasets.coils import _receive_field, ring_sensitivities
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from halfscan.bench.acquisition import Provenance
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.operators import root_sum_of_squares, to_image

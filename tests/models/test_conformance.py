@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+
 from halfscan.bench.errors import NotApplicable
 from halfscan.bench.maps import Espirit
 from halfscan.bench.operators import centre_crop, combine, root_sum_of_squares, sample, to_image

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.operators import adjoint, forward
 from halfscan.bench.reconstruction import ReconInput
