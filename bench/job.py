@@ -51,9 +51,11 @@ def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Statu
         manifest.set_status(entry, Status(state="killed", reason="interrupted: the same command runs it again"))
         raise
     except Exception as error:
-        kind = "" if isinstance(error, HalfscanError) else f"{type(error).__name__}: "
+        # MONAI wraps what fails inside a transform, and says nothing of why.
+        root = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        kind = "" if isinstance(root, HalfscanError) else f"{type(root).__name__}: "
         _close(store, run_id, "FAILED")
-        status = Status(state="failed", reason=kind + one_line(error))
+        status = Status(state="failed", reason=kind + one_line(root))
     manifest.set_status(entry, status)
     return status
 

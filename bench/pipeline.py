@@ -103,7 +103,7 @@ class SeededSlices(CacheDataset):  # type: ignore[misc]
         self._seed = seed
         slices = [{"acquisition": one, "slice": index} for one in acquisitions for index in range(one.slices)]
         transform = Compose([ReadSliced(maps, masks), self._random])
-        super().__init__(slices, transform, cache_rate=1.0, num_workers=None, progress=False, copy_cache=False)
+        super().__init__(slices, transform, cache_rate=1.0, num_workers=1, progress=False, copy_cache=False)
 
     def __getitem__(self, index: int) -> Any:
         epoch, chosen = divmod(index, len(self))

@@ -345,7 +345,8 @@ def test_data_without_patients_to_train_on_are_refused(small: list[str], capfd: 
 
 
 def test_the_page_of_a_sweep(brains: list[str], work: Path) -> None:
-    assert run(*brains, "model=zero_filled,unet") == 0
+    small = [word for word in brains if word != "model.features=2"]
+    assert run(*small, "model=zero_filled,unet") == 0
     page = next(work.glob("outputs/sweeps/*/report.html")).read_text("utf-8")
     assert page.count("data:image/png;base64,") == 2
     for words in ("Demonstration only", "one anatomy", "Energy: not measured", "vs SENSE R=2"):
