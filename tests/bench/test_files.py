@@ -13,9 +13,14 @@ from halfscan.bench.files import whole_file, why_unwritable, write_json
 def test_a_failed_write_leaves_nothing_and_the_old_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, 1)
-    with pytest.raises(RuntimeError, match="midway"), whole_file(path) as draft:
-        draft.write_text("half")
-        raise RuntimeError("midway")
+
+    def write_half() -> None:
+        with whole_file(path) as draft:
+            draft.write_text("half")
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half()
     assert path.read_text() == "1"
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
