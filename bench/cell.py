@@ -131,6 +131,12 @@ def _training(
     for split, found in (("train", train), ("validation", validation)):
         if not found:
             raise HalfscanError(f"dataset.{split}=0: model={plain['model'].get('name')} needs {split} patients, or model.weights")
+    learned_from = {one.patient for one in (*train, *validation)}
+    if seen := learned_from & {one.patient for one in dataset.acquisitions()}:
+        raise HalfscanError(
+            f"{len(seen)} patients that would be scored are among those that the network learns from or is chosen on: "
+            "use dataset.split=test"
+        )
     content = {
         "train": manifest_digest(train),
         "validation": manifest_digest(validation),

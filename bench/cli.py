@@ -118,13 +118,14 @@ def _close(manifest: object) -> int:
     assert isinstance(manifest, SweepManifest)
     outcome = finish_sweep(manifest)
     store = Store(manifest.tracking_uri, manifest.experiment)
-    _, rows = store.read_sweep(manifest.parent_run)
-    cells = summarise_sweep(manifest, rows)
+    # The store's own manifest, without paths: the page goes to the store as well.
+    public, rows = store.read_sweep(manifest.parent_run)
+    cells = summarise_sweep(public, rows)
     page = manifest.folder / "report.html"
     pictures = {cell.entry.key: manifest.cell_folder(cell.entry) / PICTURE for cell in cells}
-    write_page(manifest, cells, {key: path for key, path in pictures.items() if path.exists()}, page)
+    write_page(public, cells, {key: path for key, path in pictures.items() if path.exists()}, page)
     store.log_file(manifest.parent_run, page)
-    print_table(manifest, cells)
+    print_table(public, cells)
     print(f"Page: {page}")
     print(f"Sweep {manifest.sweep_id} in {manifest.folder}; MLflow: mlflow ui --backend-store-uri {manifest.tracking_uri}")
     for cell, reason in outcome.failures.items():

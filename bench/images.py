@@ -122,7 +122,7 @@ def _intact(folder: Path, volumes: int) -> bool:
         for index in range(volumes):
             # Mapping reads the header and compares it with the file's size, not the image.
             np.load(folder / f"{index:05d}.npy", mmap_mode="r")
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return False
     return True
 

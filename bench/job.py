@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import subprocess
 from functools import lru_cache
@@ -22,12 +23,12 @@ from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, write_picture
 from .progress import progress
 from .rows import write_rows
-from .tracking import ROWS, Store
+from .tracking import ROWS, Store, is_path
 from .training import RECORD
 
 log = logging.getLogger(__name__)
 
-_LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "mlflow", "hydra-core", "nibabel", "h5py")
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "monai", "pytorch-ignite", "mlflow", "hydra-core", "nibabel", "h5py")
 
 
 def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
@@ -73,6 +74,8 @@ def _close(store: Store, run_id: str | None, state: str) -> None:
 def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, entry: Entry, store: Store, run_id: str) -> None:
     import torch
 
+    # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cell.recipe.threads)
     torch.use_deterministic_algorithms(True)
     folder = manifest.cell_folder(entry)
@@ -117,7 +120,7 @@ def _name(manifest: SweepManifest, entry: Entry, cell: Cell) -> str:
     others = [
         f"{name.rpartition('.')[2]}={value}"
         for name, value in entry.swept(manifest.swept).items()
-        if name != "model" and not name.endswith("path")
+        if name != "model" and not is_path(name)
     ]
     return " ".join([cell.recipe.model_name, *others])
 

@@ -40,7 +40,8 @@ class ReadSliced(Transform):  # type: ignore[misc]
         index = int(data["slice"])
         kspace = torch.from_numpy(acquisition.kspace.read_stack(index, index + 1))
         truth = torch.from_numpy((acquisition.truth or acquisition.kspace).read_stack(index, index + 1))
-        maps = self._maps(kspace, self._masks[acquisition.kspace.size("ky")].calibration)
+        mask = self._masks[acquisition.kspace.size("ky")]
+        maps = self._maps(kspace, mask.calibration, mask.acs_readout)
         return {**data, "kspace": kspace[0], "maps": maps[0], "target": combine(to_image(truth), maps)[0]}
 
 

@@ -284,7 +284,7 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
         key: redact(value)
         if isinstance(value, Mapping)
         else hash_path(value)
-        if _is_path(key) and isinstance(value, str)
+        if is_path(key) and isinstance(value, str)
         else value
         for key, value in config.items()
     }
@@ -293,7 +293,7 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
 def redact_overrides(overrides: Sequence[str]) -> list[str]:
     """The same for `name=value` words."""
     pairs = (override.partition("=") for override in overrides)
-    return [f"{key}={hash_path(value) if _is_path(key) else value}" for key, _, value in pairs]
+    return [f"{key}={hash_path(value) if is_path(key) else value}" for key, _, value in pairs]
 
 
 def hash_path(path: str) -> str:
@@ -301,8 +301,9 @@ def hash_path(path: str) -> str:
     return f"path-{private_id(path)[:8]}"
 
 
-def _is_path(name: str) -> bool:
-    return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "patient_pattern")
+def is_path(name: str) -> bool:
+    """Whether a setting holds a path or another text that may name a patient."""
+    return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "weights", "patient_pattern")
 
 
 def _without_paths(manifest: SweepManifest) -> dict[str, Any]:

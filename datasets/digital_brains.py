@@ -277,7 +277,7 @@ def _noise_free(cohort: DigitalBrains, patient: int, contrast: Contrast, digest:
     path = _cache_folder(cohort.cache) / f"{digest}.npy"
     try:
         return np.load(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         volume = simulate(cohort, patient, contrast)
     try:
         with whole_file(path) as draft, draft.open("wb") as stream:

@@ -293,7 +293,6 @@ TRAINING_SWEPT = [
     "dataset.slices=2",
     "dataset.matrix=40",
     "dataset.coils=3",
-    "dataset.split=validation",
 ]
 
 
@@ -626,3 +625,17 @@ def test_doctor_names_what_is_broken(work: Path, capsys: pytest.CaptureFixture[s
     for store in ("sqlite:////proc/x.db", f"sqlite:///{work}/garbage.db"):
         assert main(["doctor", "--store", store]) == 1
     assert "MLFLOW_TRACKING_URI" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_page_names_no_path(write_kspace: Callable[..., Path], work: Path) -> None:
+    paths = [write_kspace(name, kspace=phantom(slices=1, coils=2)[2].numpy()) for name in ("DOE_JOHN", "DOE_JANE")]
+    swept = "dataset.path=" + ",".join(map(str, paths))
+    assert run("dataset=array", swept, "sampling.acs_lines=10", "maps.calibration=10") == 0
+    for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
+        assert file.is_dir() or b"DOE" not in file.read_bytes().upper(), file
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_patients_learned_from_are_never_scored(split: str, brains: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(*brains, f"dataset.split={split}") == 2
+    assert "use dataset.split=test" in capfd.readouterr().err

@@ -236,3 +236,15 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         module.load_weights(UNet(features=4).build(0), path)
     with pytest.raises(HalfscanError, match=r"model.weights=.*no such file"):
         UNet(weights=str(tmp_path / "nothing"))
+
+
+def test_training_maps_see_the_sampled_square_alone() -> None:
+    from halfscan.bench.pipeline import ReadSliced
+    from halfscan.bench.sampling.poisson_disc import PoissonDisc
+
+    one = training()
+    acquisition = one.train[0]
+    mask = PoissonDisc(acceleration=2, acs_lines=8).draw(acquisition.acquired, "d", readout=32)
+    read = ReadSliced(one.maps, {32: mask})({"acquisition": acquisition, "slice": 0})
+    sampled = torch.where(torch.from_numpy(mask.sampled.copy()), read["kspace"], 0)
+    assert torch.equal(read["maps"], one.maps(sampled[None], mask.calibration, mask.acs_readout)[0])
