@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from .sampling.mask import Mask
 from .sampling.pattern import Sampling
 from .scan_time import Protocol, ScanComparison, compare_scan_times
 from .sources import module_of, source_hash
-from .training import Trainable, Trainer, Training
+from .training import WEIGHTS, Trainable, Trainer, Training, load_weights, read_record
 
 DTYPE = "complex64"
 _RECONSTRUCT = "halfscan.bench.images"
@@ -84,8 +85,11 @@ def build_cell(config: DictConfig) -> Cell:
     maps: Espirit = _build(plain["maps"], "maps")
     meter: Meter = _build(plain["energy"], "energy")
     training = None
-    if isinstance(model, Trainable) and model.weights is None:
-        training = _training(plain, dataset, model, sampling, maps, meter)
+    if isinstance(model, Trainable):
+        if model.weights is None:
+            training = _training(plain, dataset, model, sampling, maps, meter)
+        else:
+            _check_weights(model, Path(model.weights), acquisitions)
     digest = _sha256(_identity(plain, manifest_digest(acquisitions), training))
     scoring = {
         "digest": digest,
@@ -132,11 +136,7 @@ def _training(
         if not found:
             raise HalfscanError(f"dataset.{split}=0: model={plain['model'].get('name')} needs {split} patients, or model.weights")
     learned_from = {one.patient for one in (*train, *validation)}
-    if seen := learned_from & {one.patient for one in dataset.acquisitions()}:
-        raise HalfscanError(
-            f"{len(seen)} patients that would be scored are among those that the network learns from or is chosen on: "
-            "use dataset.split=test"
-        )
+    _refuse_seen(learned_from, dataset.acquisitions())
     content = {
         "train": manifest_digest(train),
         "validation": manifest_digest(validation),
@@ -161,13 +161,30 @@ def _training(
     return training
 
 
+def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisition]) -> None:
+    """Refuses weights that do not fit the network, or that a record beside them says were trained on scored patients."""
+    load_weights(model.build(0), path)
+    record = read_record(path.parent)
+    if record is not None and path.name == WEIGHTS:
+        _refuse_seen(set(record.get("learned_from", ())), acquisitions)
+
+
+def _refuse_seen(learned_from: set[str], scored: Sequence[Acquisition]) -> None:
+    if seen := learned_from & {one.patient for one in scored}:
+        raise HalfscanError(
+            f"{len(seen)} patients that would be scored are among those that the network learns from or is chosen on: "
+            "use dataset.split=test, or weights trained on others"
+        )
+
+
 def _identity(plain: dict[str, Any], manifest: str, training: Training | None) -> dict[str, Any]:
     """The allow-list of the digest: what can change a reconstructed image."""
     weights = plain["model"].get("weights")
+    file = Path(weights) if isinstance(weights, str) and Path(weights).is_file() else None
     return {
         "manifest": manifest,
         "training": training.digest if training else None,
-        "weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None,
+        "weights": hashlib.sha256(file.read_bytes()).hexdigest() if file else None,
         **{name: plain[name] for name in ("sampling", "model", "maps", "mask_replicate", "threads")},
         "dtype": DTYPE,
         "device": plain["device"].split(":")[0],

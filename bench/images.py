@@ -25,6 +25,8 @@ from .reconstruction import Combination, ReconInput, ReconResult, Reconstructor
 from .sampling.mask import Mask
 from .sampling.pattern import Sampling
 
+TRAINING = "training.json"
+"""How the network behind the images was trained, kept beside them: re-scoring needs no weights."""
 SLICES_PER_BATCH = 8
 """Slices reconstructed side by side; fixed, so that results do not depend on how much memory there is."""
 
@@ -128,8 +130,10 @@ def _intact(folder: Path, volumes: int) -> bool:
 
 
 def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
+    training: dict[str, Any] | None = None
     if recipe.training is not None:
-        recipe = replace(recipe, model=recipe.training.run(weights_folder(folder.parent))[0], training=None)
+        model, training = recipe.training.run(weights_folder(folder.parent))
+        recipe = replace(recipe, model=model, training=None)
     draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(draft, ignore_errors=True)
@@ -148,6 +152,8 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
                 }
             )
             advance()
+        if training is not None:
+            (draft / TRAINING).write_text(json.dumps(training), encoding="utf-8")
         (draft / "record.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
         try:
             draft.rename(folder)

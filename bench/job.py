@@ -18,13 +18,12 @@ from .acquisition import manifest_digest
 from .benchmark import Measured, measure
 from .cell import Cell, build_cell
 from .errors import HalfscanError, one_line
-from .images import weights_folder
+from .images import TRAINING
 from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, write_picture
 from .progress import progress
 from .rows import write_rows
 from .tracking import ROWS, Store, is_path
-from .training import RECORD
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +97,10 @@ def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, en
 
 
 def _training_record(cell: Cell, images: Path) -> dict[str, Any] | None:
-    """How the cell's network was trained, as its weights' folder says."""
+    """How the cell's network was trained, as its images' folder says."""
     if cell.recipe.training is None:
         return None
-    path = weights_folder(images) / cell.recipe.training.digest / RECORD
+    path = images / cell.recipe.digest / TRAINING
     record: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return record
 

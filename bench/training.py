@@ -95,8 +95,12 @@ class Training:
         """
         for acquisition in {one.kspace.shape[1:]: one for one in (*self.train, *self.validation)}.values():
             shape = (acquisition.kspace.size("coil"), acquisition.kspace.size("ky"), acquisition.kspace.size("kx"))
-            for sampling in self.samplings():
-                mask = sampling.draw(acquisition.acquired, "check", readout=shape[2])
+            for acceleration in self.trainer.accelerations:
+                try:
+                    sampling = replace(self.sampling, acceleration=acceleration, seed="content")
+                    mask = sampling.draw(acquisition.acquired, "check", readout=shape[2])
+                except HalfscanError as error:
+                    raise HalfscanError(f"trainer.accelerations={list(self.trainer.accelerations)}: {error}") from error
                 self.maps.check(mask.calibration, shape)
 
     def samplings(self) -> list[Sampling]:
@@ -117,10 +121,23 @@ class Training:
         network = self.model.build(self.train_seed).to(self.device)
         # Cells that share a network wait for the first of them to train it.
         with FileLock(str(folder / "lock")):
-            if not (folder / RECORD).exists():
+            record = read_record(folder)
+            if record is None:
                 _Run(self, network, folder).train()
+                record = read_record(folder)
+            assert record is not None
             load_weights(network, folder / WEIGHTS)
-        return self.model.with_network(network.eval()), json.loads((folder / RECORD).read_text("utf-8"))
+        return self.model.with_network(network.eval()), record
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """How the weights in a folder were trained; None where there are none, or not those that the record speaks of."""
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+        found = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        return record if found == record["weights_sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -200,6 +217,7 @@ class _Run:
             "parameters": sum(parameter.numel() for parameter in self._network.parameters()),
             "trainer": asdict(settings),
             "train_seed": training.train_seed,
+            "learned_from": sorted({one.patient for one in (*training.train, *training.validation)}),
             "energy": energy.total.as_dict(),
             "weights_sha256": hashlib.sha256((self._folder / WEIGHTS).read_bytes()).hexdigest(),
         }

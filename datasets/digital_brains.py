@@ -18,6 +18,7 @@ from ..bench.acquisition import Acquisition, Axis, ComplexArray, KSpace, Provena
 from ..bench.errors import HalfscanError
 from ..bench.files import whole_file
 from ..bench.identity import public_id
+from ..bench.sources import source_hash
 from .atlas import SPACING_MM, Atlas, atlas_version, load_atlas
 from .coils import ring_sensitivities
 from .simulation import FINER, coloured_noise, noise_covariance, render, smooth_phase
@@ -190,7 +191,7 @@ def tissue_fractions(cohort: DigitalBrains, patient: int, index: int, atlas: Atl
 
     n = FINER * cohort.matrix
     rng = cohort._rng(patient, "anatomy")
-    y_mm, x_mm, z_mm = _deformed_plane(n, 12.0 * (index - (cohort.slices - 1) / 2), cohort.deformation_mm, rng)
+    y_mm, x_mm, z_mm = _deformed_plane(n, _height_mm(cohort, index), cohort.deformation_mm, rng)
     where = np.stack(
         [
             millimetres / np.float32(SPACING_MM) + np.float32(middle)
@@ -225,6 +226,11 @@ def tissue_fractions(cohort: DigitalBrains, patient: int, index: int, atlas: Atl
     # Blurred maps reach over the edge of the brain and would there share a voxel with bone.
     whole = np.maximum(sum(fractions.values()), np.float32(1))
     return {name: (share / whole).astype(np.float32) for name, share in fractions.items()}
+
+
+def _height_mm(cohort: DigitalBrains, index: int) -> float:
+    """Of a slice over the middle of the stack."""
+    return 12.0 * (index - (cohort.slices - 1) / 2)
 
 
 def _ramp(distance_mm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -264,9 +270,8 @@ def simulate(cohort: DigitalBrains, patient: int, contrast: Contrast) -> Complex
     for index in range(cohort.slices):
         fractions = tissue_fractions(cohort, patient, index, atlas)
         image = sum((signals[name] * share for name, share in fractions.items()), np.zeros((n, n), dtype=np.float32))
-        coils = ring_sensitivities(
-            cohort.coils, (n, n), (FIELD_OF_VIEW_MM, FIELD_OF_VIEW_MM), z_mm=12.0 * index + z_jitter, ring_radius_mm=170.0
-        )
+        extent, z_mm = (FIELD_OF_VIEW_MM, FIELD_OF_VIEW_MM), _height_mm(cohort, index) + z_jitter
+        coils = ring_sensitivities(cohort.coils, (n, n), extent, z_mm=z_mm, ring_radius_mm=170.0)
         volume[index] = render(coils * (image * smooth_phase((n, n), *phase)), (cohort.matrix, cohort.matrix))
     return volume
 
@@ -274,7 +279,8 @@ def simulate(cohort: DigitalBrains, patient: int, contrast: Contrast) -> Complex
 @lru_cache(maxsize=8)
 def _noise_free(cohort: DigitalBrains, patient: int, contrast: Contrast, digest: str) -> ComplexArray:
     """From the cache on disk where it is there; a damaged file is made again."""
-    path = _cache_folder(cohort.cache) / f"{digest}.npy"
+    # Edited simulation code must not find what the code before it rendered.
+    path = _cache_folder(cohort.cache) / f"{digest}-{source_hash(__name__)[:12]}.npy"
     try:
         return np.load(path)
     except (OSError, ValueError, EOFError):

@@ -45,7 +45,10 @@ def noise_covariance(noise_free: ComplexArray, snr: float, correlation: float) -
 
     peak = float(root_sum_of_squares(to_image(_tensor(noise_free))).max())
     n = noise_free.shape[1]
-    correlated = np.eye(n) + correlation * (np.eye(n, k=1) + np.eye(n, k=-1))
+    neighbours = np.eye(n, k=1) + np.eye(n, k=-1)
+    if n > 2:
+        neighbours[0, -1] = neighbours[-1, 0] = 1  # the loops stand on a ring
+    correlated = np.eye(n) + correlation * neighbours
     return (correlated * (peak / snr) ** 2).astype(np.complex64)
 
 

@@ -29,7 +29,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # What a folder may take from `bench`.
 ALLOWED = {
     "models": {"pipeline", "training", "errors", "operators", "maps", "reconstruction", "sampling", "acquisition"},
-    "datasets": {"errors", "files", "identity", "acquisition", "operators"},
+    "datasets": {"errors", "files", "sources", "identity", "acquisition", "operators"},
     "configs": set(),
 }
 

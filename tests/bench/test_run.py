@@ -338,6 +338,24 @@ def test_finished_weights_are_used_and_named_by_content(brains: list[str], work:
     assert len(list(work.glob("outputs/weights/*"))) == 1
 
 
+def test_weights_are_never_scored_on_what_they_learned_from(
+    brains: list[str], work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*brains) == 0
+    weights = next(work.glob("outputs/weights/*/weights.safetensors"))
+    assert run(*brains, f"model.weights={weights}", "dataset.test=4") == 2
+    assert "2 patients that would be scored" in capfd.readouterr().err
+    assert run(*brains, f"model.weights={weights}", "model.features=3") == 2
+    assert "are those of another network" in capfd.readouterr().err
+
+
+def test_rescoring_needs_no_weights(brains: list[str], work: Path) -> None:
+    assert run(*brains) == 0
+    shutil.rmtree(work / "outputs" / "weights")
+    assert run(*brains, "protocol.tr_s=1.0") == 0
+    assert not (work / "outputs" / "weights").exists()
+
+
 def test_data_without_patients_to_train_on_are_refused(small: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert run(*small, "model=unet") == 2
     assert "has no patients to train on: give model.weights" in capfd.readouterr().err
