@@ -72,8 +72,9 @@ def _figures(cells: Sequence[CellSummary], pictures: Mapping[str, Path]) -> str:
         name = escape(label(cell), quote=True)
         image = base64.b64encode(path.read_bytes()).decode("ascii")
         figures.append(
-            f"<figure><figcaption>{name}: the volume in the middle of the ranking by SSIM</figcaption>"
+            f"<figure><figcaption>{name}: the volume in this cell's middle of the ranking by SSIM, so not the same one in every "
+            "cell</figcaption>"
             f'<img src="data:image/png;base64,{image}" alt="{name}: truth, reconstruction, error times 5, mask"></figure>\n'
         )
-    absent = "<p>No pictures: the data are not marked as redistributable.</p>"
+    absent = "<p>No pictures: the data are not marked as redistributable, or they are not on this machine.</p>"
     return "<h2>Pictures</h2>\n" + ("".join(figures) or absent)
