@@ -84,17 +84,18 @@ def build_cell(config: DictConfig) -> Cell:
     sampling: Sampling = _build(plain["sampling"], "sampling")
     maps: Espirit = _build(plain["maps"], "maps")
     meter: Meter = _build(plain["energy"], "energy")
-    training = None
+    training, caveat = None, None
     if isinstance(model, Trainable):
         if model.weights is None:
             training = _training(plain, dataset, model, sampling, maps, meter)
         else:
-            _check_weights(model, Path(model.weights), acquisitions)
+            caveat = _check_weights(model, Path(model.weights), acquisitions)
     digest = _sha256(_identity(plain, manifest_digest(acquisitions), training))
     scoring = {
         "digest": digest,
         "dataset": plain["dataset"],
         "record": record_digest(acquisitions),
+        "caveat": caveat,
         **{name: plain[name] for name in ("protocol", "metrics", "energy")},
         "sources": source_hash(_SCORE, *_targets(plain["protocol"], plain["metrics"])),
     }
@@ -110,6 +111,7 @@ def build_cell(config: DictConfig) -> Cell:
         threads=plain["threads"],
         digest=digest,
         training=training,
+        caveat=caveat,
     )
     cell = Cell(
         dataset=dataset.name,
@@ -161,12 +163,18 @@ def _training(
     return training
 
 
-def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisition]) -> None:
-    """Refuses weights that do not fit the network, or that a record beside them says were trained on scored patients."""
+def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisition]) -> str | None:
+    """Refuses weights that do not fit the network, or that a record beside them says were trained on scored patients.
+
+    Returns:
+        What limits their scores: without a record nobody knows whom they learned from.
+    """
     load_weights(model.build(0), path)
     record = read_record(path.parent)
-    if record is not None and path.name == WEIGHTS:
-        _refuse_seen(set(record.get("learned_from", ())), acquisitions)
+    if record is None or path.name != WEIGHTS or "learned_from" not in record:
+        return "the network's weights came without a record of whom they learned from: the scored patients may be among them"
+    _refuse_seen(set(record["learned_from"]), acquisitions)
+    return None
 
 
 def _refuse_seen(learned_from: set[str], scored: Sequence[Acquisition]) -> None:

@@ -20,6 +20,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield draft
+        # On disk before it takes the name: after a power loss the name would otherwise belong to an empty file.
+        with draft.open("rb+") as written:
+            os.fsync(written.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -35,9 +35,6 @@ class Preparation(Protocol):
     """What a model needs before its first volume: trained weights."""
 
     @property
-    def digest(self) -> str: ...
-
-    @property
     def train_seed(self) -> int: ...
 
     def run(self, root: Path) -> tuple[Reconstructor, dict[str, Any]]:
@@ -62,6 +59,8 @@ class Recipe:
     """Names the images: SHA-256 over data, settings and sources."""
     training: Preparation | None = None
     """For a model whose network is to be trained first."""
+    caveat: str | None = None
+    """What limits the images, for every table that shows them."""
 
     def mask(self, acquisition: Acquisition) -> Mask:
         """The mask of one volume, the same for every model at this sampling spec."""

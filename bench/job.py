@@ -21,9 +21,10 @@ from .errors import HalfscanError, one_line
 from .images import TRAINING
 from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, write_picture
+from .privacy import is_path
 from .progress import progress
 from .rows import write_rows
-from .tracking import ROWS, Store, is_path
+from .tracking import ROWS, Store
 
 log = logging.getLogger(__name__)
 

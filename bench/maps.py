@@ -59,7 +59,7 @@ class Espirit:
         if height < span or readout < span:
             raise NotApplicable(
                 f"sensitivity maps need a matrix of at least {span} × {span} and it is {height} × {readout}: lower "
-                "maps.kernel, or use a model without maps such as model=zero_filled_rss"
+                "maps.kernel, or use model=zero_filled_rss with metrics=fastmri, which need none"
             )
         if acs_lines < self.kernel:
             raise NotApplicable(

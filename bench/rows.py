@@ -51,6 +51,7 @@ class Row:
     mask_replicate: int
     # What that takes on the scanner
     protocol: str
+    sequence: str
     scan_s: float
     scan_low_s: float
     scan_high_s: float

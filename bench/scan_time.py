@@ -58,6 +58,8 @@ class Protocol:
     clinical: ClinicalProtocol = ClinicalProtocol()
 
     def __post_init__(self) -> None:
+        if self.sequence not in ("tse", "gre"):
+            raise HalfscanError(f"protocol.sequence={self.sequence} is unknown: use tse or gre")
         for name in ("tr_s", "echo_train_length", "averages", "concatenations"):
             _at_least(name, getattr(self, name), 0, exclusive=True)
         for name in ("dummies", "reference_s", "preparation_low_s", "preparation_s", "preparation_high_s"):

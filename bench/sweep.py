@@ -15,8 +15,9 @@ from .cell import build_cell, forget_datasets
 from .errors import HalfscanError
 from .files import why_unwritable
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
+from .privacy import redact_overrides
 from .rows import Row, read_rows
-from .tracking import ROWS, Store, redact_overrides, tracking_uri
+from .tracking import ROWS, Store, tracking_uri
 
 log = logging.getLogger(__name__)
 

@@ -95,6 +95,7 @@ class CellSummary:
             "sampling": row.sampling,
             "acceleration": {"nominal": row.nominal_acceleration, "achieved": self.acceleration},
             "protocol": row.protocol,
+            "sequence": row.sequence,
             "scan_seconds": self.scan_seconds.as_dict(),
             "full_seconds": self.over_volumes("full_s", "s").as_dict(),
             "clinical_seconds": {"protocol": row.clinical, **self.over_volumes("clinical_s", "s").as_dict()},

@@ -10,16 +10,16 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import HalfscanError, one_line
 from .files import why_unwritable, write_json
-from .identity import private_id
 from .manifest import FILE_NAME as MANIFEST
 from .manifest import Entry, SweepManifest, read_manifest
+from .privacy import redact, without_paths
 from .rows import Row, read_rows, write_rows
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Store:
         """Gives the parent the rows of all cells, the manifest and a note in words, and closes it."""
         with self._talking(), tempfile.TemporaryDirectory() as folder:
             public = Path(folder) / MANIFEST
-            write_json(public, _without_paths(manifest))
+            write_json(public, without_paths(manifest))
             self.client.log_artifact(manifest.parent_run, str(public))
             if rows:
                 write_rows(rows, Path(folder) / ROWS)
@@ -247,7 +247,7 @@ class Store:
 
         # MLflow keeps at most 36 characters of a digest; the whole hash stands in a tag of the run.
         dataset = Dataset(name=row.dataset, digest=digest[:36], source_type="local", source="{}")
-        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "test")])])
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])])
         self.client.set_tag(run_id, "halfscan.dataset_digest", digest)
 
     def _search(self, query: str, limit: int | None = None) -> list[Run]:
@@ -276,43 +276,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def redact(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with paths replaced by hashes: a path may name a patient, and it leaves this machine."""
-    return {
-        key: redact(value)
-        if isinstance(value, Mapping)
-        else hash_path(value)
-        if is_path(key) and isinstance(value, str)
-        else value
-        for key, value in config.items()
-    }
-
-
-def redact_overrides(overrides: Sequence[str]) -> list[str]:
-    """The same for `name=value` words."""
-    pairs = (override.partition("=") for override in overrides)
-    return [f"{key}={hash_path(value) if is_path(key) else value}" for key, _, value in pairs]
-
-
-def hash_path(path: str) -> str:
-    """A stand-in for a path, stable at this site and untestable without its key."""
-    return f"path-{private_id(path)[:8]}"
-
-
-def is_path(name: str) -> bool:
-    """Whether a setting holds a path or another text that may name a patient."""
-    return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "weights", "patient_pattern")
-
-
-def _without_paths(manifest: SweepManifest) -> dict[str, Any]:
-    content = asdict(manifest)
-    content["out"] = hash_path(manifest.out)
-    content["tracking_uri"] = hash_path(manifest.tracking_uri)
-    for cell in content["cells"]:
-        cell["overrides"] = redact_overrides(cell["overrides"])
-    return content
 
 
 def _summary(rows: Sequence[Row]) -> dict[str, float]:

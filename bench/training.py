@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -57,7 +58,7 @@ class Trainer:
     epochs: int = 40
     batch_size: int = 4
     learning_rate: float = 0.002
-    accelerations: tuple[float, ...] = (2.0, 4.0, 8.0)
+    accelerations: tuple[float, ...] = (2.0, 3.0, 4.0)
     """Drawn at random for every slice and epoch; everything else of the masks is the cell's sampling."""
     validate_every: int = 5
     """Epochs between validations; the weights that do best on the validation patients are kept."""
@@ -228,19 +229,19 @@ class _Run:
         self._epoch += 1
         entry: dict[str, float] = {"epoch": self._epoch, "train_loss": sum(losses) / len(losses)}
         losses.clear()
-        if not torch.isfinite(torch.tensor(entry["train_loss"])):
-            raise HalfscanError(f"training diverged in epoch {self._epoch}: lower trainer.learning_rate")
         settings = self._training.trainer
         if self._epoch % settings.validate_every == 0 or self._epoch == settings.epochs:
             entry["validation_loss"] = self._validate()
-            if entry["validation_loss"] < self._best["loss"]:
-                weights = {name: value.detach().cpu().clone() for name, value in self._network.state_dict().items()}
-                self._best = {"epoch": self._epoch, "loss": entry["validation_loss"], "weights": weights}
+        if not all(math.isfinite(value) for value in entry.values()):
+            raise HalfscanError(f"training diverged in epoch {self._epoch}: lower trainer.learning_rate")
+        if "validation_loss" in entry and entry["validation_loss"] < self._best["loss"]:
+            weights = {name: value.detach().cpu().clone() for name, value in self._network.state_dict().items()}
+            self._best = {"epoch": self._epoch, "loss": entry["validation_loss"], "weights": weights}
         self._history.append(entry)
         self._save()
 
     def _validate(self) -> float:
-        """Mean loss over the validation slices; without validation patients the training loss must do."""
+        """Mean loss over the validation slices."""
         from monai.data import DataLoader
         from monai.engines import SupervisedEvaluator
 

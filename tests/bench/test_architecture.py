@@ -19,6 +19,7 @@ ORDER = [
     ["cell"],
     ["benchmark"],
     ["manifest", "pictures"],
+    ["privacy"],
     ["tracking"],
     ["table", "job", "sweep", "doctor"],
     ["page"],

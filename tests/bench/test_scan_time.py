@@ -75,6 +75,7 @@ def test_time_is_finite_positive_and_grows_with_lines(lines: int, tr: float, tra
 @pytest.mark.parametrize(
     "setting",
     [
+        {"sequence": "epi"},
         {"tr_s": 0.0},
         {"tr_s": -1.0},
         {"tr_s": float("nan")},

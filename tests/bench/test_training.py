@@ -228,6 +228,12 @@ def test_divergence_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         training().run(tmp_path)
 
 
+def test_a_validation_that_is_not_finite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module._Run, "_validate", lambda self: float("nan"))
+    with pytest.raises(HalfscanError, match="training diverged in epoch 2"):
+        training().run(tmp_path)
+
+
 @pytest.mark.parametrize(
     "setting", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"accelerations": ()}, {"validate_every": 0}]
 )

@@ -134,6 +134,15 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
     assert np.array_equal(acquisition.truth.read(), first)
 
 
+def test_edited_code_does_not_find_what_the_code_before_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SMALL.acquisitions()[0].truth.read()
+    module._noise_free.cache_clear()
+    monkeypatch.setattr(module, "source_hash", lambda *_: "another version of the code")
+    monkeypatch.setattr(module, "simulate", lambda *_: np.ones((1, 4, 48, 48), dtype=np.complex64))
+    assert (SMALL.acquisitions()[0].truth.read() == 1).all()
+    assert len(list((tmp_path / "halfscan" / "digital_brains").iterdir())) == 2
+
+
 def test_an_unwritable_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HalfscanError, match=r"can't write .*dataset.cache"):

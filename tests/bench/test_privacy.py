@@ -1,0 +1,53 @@
+"""Nothing that names a patient reaches the store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halfscan.bench.cli import main
+
+from ..conftest import phantom
+from .running import run
+
+pytestmark = pytest.mark.usefixtures("work")
+
+
+def _fails_naming(path: Path) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise OSError(f"{path} is gone")
+
+    return fail
+
+
+def test_nothing_in_the_store_names_a_patient(
+    write_kspace: Callable[..., Path], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = {"axes": ["slice", "coil", "ky", "kx"], "patient": "Doe^John", "provenance": "measured"}
+    path = write_kspace("DOE_JOHN", stated, phantom(slices=1, coils=2)[2].numpy())
+    overrides = [f"dataset.path={path}", "sampling.acs_lines=10", "maps.calibration=10", "sampling.acceleration=2,3"]
+    assert run("dataset=array", *overrides) == 0
+    assert main(["table"]) == 0
+    narrow = write_kspace("DOE_JANE", {"axes": ["slice", "coil", "ky", "kx"]}, phantom(slices=1, coils=2)[2].numpy())
+    path = narrow.with_name("DOE_CHANGING.npz")
+    shutil.copy(narrow, path)
+    shutil.copy(narrow.with_suffix(".json"), path.with_suffix(".json"))
+    monkeypatch.setattr("halfscan.bench.job.measure", _fails_naming(path))
+    assert run("dataset=array", f"dataset.path={path}", "sampling.acs_lines=10", "maps.calibration=10") == 1
+    for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
+        if file.is_file():
+            assert b"DOE" not in file.read_bytes().upper(), file
+    for file in work.rglob("rows.parquet"):
+        assert b"DOE" not in file.read_bytes().upper()
+
+
+def test_the_page_names_no_path(write_kspace: Callable[..., Path], work: Path) -> None:
+    paths = [write_kspace(name, kspace=phantom(slices=1, coils=2)[2].numpy()) for name in ("DOE_JOHN", "DOE_JANE")]
+    swept = "dataset.path=" + ",".join(map(str, paths))
+    assert run("dataset=array", swept, "sampling.acs_lines=10", "maps.calibration=10") == 0
+    for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
+        assert file.is_dir() or b"DOE" not in file.read_bytes().upper(), file
