@@ -51,3 +51,12 @@ def test_the_page_names_no_path(write_kspace: Callable[..., Path], work: Path) -
     assert run("dataset=array", swept, "sampling.acs_lines=10", "maps.calibration=10") == 0
     for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
         assert file.is_dir() or b"DOE" not in file.read_bytes().upper(), file
+
+
+def test_the_name_of_a_weights_file_stays_here(brains: list[str], work: Path) -> None:
+    assert run(*brains) == 0
+    folder = work / "DOE_JANE"
+    shutil.copytree(next(work.glob("outputs/weights/*")), folder)
+    assert run(*brains, f"model.weights={folder}/weights.safetensors", "sampling.acceleration=2,4") == 0
+    for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
+        assert file.is_dir() or b"DOE" not in file.read_bytes().upper(), file
