@@ -21,7 +21,8 @@ from .metrics import Profile
 from .reconstruction import Reconstructor
 from .sampling.mask import Mask
 from .sampling.pattern import Sampling
-from .scan_time import Protocol, ScanComparison, compare_scan_times
+from .scan_time.protocol import Protocol
+from .scan_time.seconds import ScanComparison, compare_scan_times
 from .sources import module_of, source_hash
 from .training import WEIGHTS, Trainable, Trainer, Training, load_weights, read_record
 

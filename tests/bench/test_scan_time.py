@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halfscan.bench.errors import HalfscanError
-from halfscan.bench.scan_time import ClinicalProtocol, Protocol, compare_scan_times, reduction, scan_time_2d
+from halfscan.bench.scan_time.protocol import ClinicalProtocol, Protocol
+from halfscan.bench.scan_time.seconds import compare_scan_times, reduction, scan_time_2d
 
 BARE = {"preparation_s": 0.0, "preparation_high_s": 0.0}
 TSE = Protocol(name="tse", sequence="tse", tr_s=2.0, echo_train_length=16, dummies=1, **BARE)

@@ -1,0 +1,1 @@
+"""Sampled lines → seconds on the scanner."""
