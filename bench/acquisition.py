@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
@@ -44,6 +44,8 @@ class Timing:
     """Repetition time [s]."""
     te_s: float | None = None
     """Echo time [s]."""
+    echo_spacing_s: float | None = None
+    """From echo to echo [s]."""
     echo_train_length: int | None = None
     averages: int | None = None
     concatenations: int | None = None
@@ -183,6 +185,7 @@ def record_digest(acquisitions: Sequence[Acquisition]) -> str:
             one.voxel_mm,
             one.redistributable,
             one.caveat,
+            astuple(one.timing),
         ]
         for one in acquisitions
     ]

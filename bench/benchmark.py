@@ -16,6 +16,7 @@ from .images import Reconstructed, recipe_images
 from .quantity import Quantity
 from .rows import Row, split_scores
 from .sampling.mask import Mask
+from .scan_time.breakdown import break_down
 from .truth import Truth, reference_image
 
 
@@ -59,11 +60,14 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
 def _row(
     cell: Cell, acquisition: Acquisition, mask: Mask, volume: Reconstructed, truth: Truth, scores: dict[str, Quantity]
 ) -> Row:
-    scan = cell.scan_time(mask)
+    timing = break_down(mask, cell.protocol, acquisition.timing)
+    scan = timing.scans
     seconds, against_full, against_clinical = scan.candidate.seconds, scan.against_full, scan.against_clinical
     energy = volume.energy.total
-    metrics, reasons = split_scores({**scores, "energy_j": energy})
-    metrics.pop("energy_j")
+    absent = {"energy_j": energy, "full_recorded_s": timing.timed.recorded}
+    metrics, reasons = split_scores({**scores, **absent})
+    for name in absent:
+        metrics.pop(name)
     return Row(
         dataset=cell.dataset,
         patient=acquisition.patient,
@@ -89,6 +93,7 @@ def _row(
         scan_low_s=_number(seconds.low),
         scan_high_s=_number(seconds.high),
         full_s=_number(scan.full.seconds.value),
+        full_recorded_s=timing.timed.recorded.value,
         clinical=scan.clinical_name,
         clinical_s=_number(scan.clinical.seconds.value),
         reduction_full=_number(against_full.value),
@@ -106,6 +111,9 @@ def _row(
         energy_j=energy.value,
         truth_source=truth.source,
         truth_shares_noise=truth.shares_noise,
+        timing=timing.timed.origins,
+        assumptions=timing.assumptions,
+        warnings=timing.warnings,
         truth_combinations={profile.name: profile.truth for profile in cell.profiles},
         metrics=metrics,
         reasons=reasons,

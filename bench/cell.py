@@ -6,23 +6,22 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from .acquisition import Acquisition, Dataset, Splittable, manifest_digest, record_digest
+from .configuration import build, open_dataset, to_plain
 from .energy import Meter
-from .errors import HalfscanError, one_line
+from .errors import HalfscanError
 from .images import Recipe
 from .maps import Espirit
 from .metrics import Profile
 from .reconstruction import Reconstructor
-from .sampling.mask import Mask
 from .sampling.pattern import Sampling
+from .scan_time.breakdown import break_down
 from .scan_time.protocol import Protocol
-from .scan_time.seconds import ScanComparison, compare_scan_times
 from .sources import module_of, source_hash
 from .training import WEIGHTS, Trainable, Trainer, Training, load_weights, read_record
 
@@ -43,10 +42,6 @@ class Cell:
     key: str
     """Names the rows: the recipe's digest, and all that scores its images."""
 
-    def scan_time(self, mask: Mask) -> ScanComparison:
-        """Seconds under the cell's protocol, beside both baselines."""
-        return compare_scan_times(mask.lines_sampled, mask.lines_acquired, self.protocol)
-
     def check(self) -> None:
         """Refuses, before any work, what would fail during it.
 
@@ -57,7 +52,7 @@ class Cell:
         for acquisition in recipe.acquisitions:
             mask = recipe.mask(acquisition)
             kspace = acquisition.kspace
-            self.scan_time(mask)
+            break_down(mask, self.protocol, acquisition.timing)
             recipe.model.check(mask, kspace.size("coil"))
             shape = (kspace.size("coil"), kspace.size("ky"), kspace.size("kx"))
             if recipe.model.needs_maps:
@@ -75,16 +70,16 @@ def build_cell(config: DictConfig) -> Cell:
     Raises:
         HalfscanError: bad input, in one line.
     """
-    plain: dict[str, Any] = _container(config)
+    plain: dict[str, Any] = to_plain(config)
     for name, low in (("threads", 1), ("mask_replicate", 0), ("train_seed", 0)):
         if plain[name] < low:
             raise HalfscanError(f"{name}={plain[name]} must be at least {low}")
-    dataset, acquisitions = _open_dataset(json.dumps(plain["dataset"], sort_keys=True))
+    dataset, acquisitions = open_dataset(json.dumps(plain["dataset"], sort_keys=True))
     check_device(plain["device"])
-    model: Reconstructor = _build(_without_name(plain["model"]), "model")
-    sampling: Sampling = _build(plain["sampling"], "sampling")
-    maps: Espirit = _build(plain["maps"], "maps")
-    meter: Meter = _build(plain["energy"], "energy")
+    model: Reconstructor = build(_without_name(plain["model"]), "model")
+    sampling: Sampling = build(plain["sampling"], "sampling")
+    maps: Espirit = build(plain["maps"], "maps")
+    meter: Meter = build(plain["energy"], "energy")
     training, caveat = None, None
     if isinstance(model, Trainable):
         if model.weights is None:
@@ -117,7 +112,7 @@ def build_cell(config: DictConfig) -> Cell:
     cell = Cell(
         dataset=dataset.name,
         recipe=recipe,
-        protocol=_build(plain["protocol"], "protocol"),
+        protocol=build(plain["protocol"], "protocol"),
         profiles=_profiles(plain["metrics"]),
         key=_sha256(scoring),
     )
@@ -133,7 +128,7 @@ def _training(
         raise HalfscanError(
             f"dataset {dataset.name} has no patients to train on: give model.weights, or use dataset=digital_brains"
         )
-    trainer: Trainer = _build(plain["trainer"], "trainer")
+    trainer: Trainer = build(plain["trainer"], "trainer")
     train, validation = (tuple(dataset.of_split(split).acquisitions()) for split in ("train", "validation"))
     for split, found in (("train", train), ("validation", validation)):
         if not found:
@@ -212,49 +207,6 @@ def _targets(*nodes: Any) -> list[str]:
         elif isinstance(node, list):
             found += _targets(*node)
     return found
-
-
-def _container(config: DictConfig) -> dict[str, Any]:
-    from omegaconf.errors import OmegaConfBaseException
-
-    task_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    try:
-        plain = OmegaConf.to_container(task_config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise HalfscanError(f"configuration: {str(error).splitlines()[0]}") from error
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _build(node: dict[str, Any], where: str) -> Any:
-    """Instantiates a `_target_`, turning a refusal inside it into one clear line."""
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, HalfscanError):
-            raise error.__cause__ from None
-        raise HalfscanError(f"{where}: {one_line(error)}") from error
-
-
-@lru_cache(maxsize=4)
-def _open_dataset(node: str) -> tuple[Dataset, tuple[Acquisition, ...]]:
-    """A dataset by its configuration (JSON): the cells of a sweep share it, so that it is read and hashed once."""
-    dataset: Dataset = _build(json.loads(node), "dataset")
-    acquisitions = tuple(dataset.acquisitions())
-    if not acquisitions:
-        raise HalfscanError(f"dataset {dataset.name} holds no volume")
-    names = [(acquisition.patient, acquisition.volume) for acquisition in acquisitions]
-    if len(set(names)) < len(names):
-        raise HalfscanError(f"dataset {dataset.name} holds two volumes of one name for one patient: rename one")
-    return dataset, acquisitions
-
-
-def forget_datasets() -> None:
-    """Drops opened datasets, so that the next sweep sees files as they are then."""
-    _open_dataset.cache_clear()
 
 
 def _without_name(node: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["run"]:
             # Hydra reads these words itself: its grammar is not argparse's.
             return _run(words[1:])
+        if words[:1] == ["time"]:
+            from .time_command import run_time
+
+            return run_time(_time_parser().parse_intermixed_args(words[1:]))
         options = _parser().parse_args(words)
         return int(options.command(options))
     except HalfscanError as error:
@@ -58,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--profile", help="metric profile to show; default: the one that fits the images")
     table.set_defaults(command=_table)
 
+    time = commands.add_parser("time", help="scan seconds, term by term: halfscan time protocol=tse_knee sampling.acceleration=4")
+    time.add_argument("overrides", nargs="*")
+
     finish = commands.add_parser("finish", help="close a sweep whose launcher was lost, and name what is missing")
     finish.add_argument("sweep", nargs="?", help="id of the sweep, its beginning or its folder; default: the latest")
     finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
@@ -70,6 +77,27 @@ def _parser() -> argparse.ArgumentParser:
     for command in (table, doctor):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
     table.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    return parser
+
+
+def _time_parser() -> argparse.ArgumentParser:
+    """Of `halfscan time` alone: a command of its own, since argparse lets only those mix overrides and options freely."""
+    parser = argparse.ArgumentParser(
+        prog="halfscan time",
+        description="Scan seconds of a mask under a protocol, beside full sampling and a clinical protocol, with all that they "
+        "assume. Lines and timing come from the data where dataset=... is given.",
+    )
+    parser.add_argument("overrides", nargs="*", help="as of `halfscan run`: protocol=..., sampling=..., dataset=...")
+    parser.add_argument("--lines", type=int, help="phase-encode lines of the full scan, without dataset=... (default: 368)")
+    parser.add_argument(
+        "--check", type=Path, metavar="FILE.json", help="protocols and the times that consoles printed: the errors"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--seq", type=Path, metavar="FILE.seq", help="seconds of a Pulseq file")
+    parser.add_argument("--write-seq", type=Path, metavar="FILE.seq", help="write the mask as a TSE or GRE Pulseq file")
+    parser.add_argument("--fov-mm", type=float, default=256.0, help="field of view of --write-seq (default: %(default)s)")
+    parser.add_argument("--slice-mm", type=float, default=5.0, help="slice thickness of --write-seq (default: %(default)s)")
+    parser.add_argument("--page", type=Path, metavar="FILE.html", help="write one offline page that times console protocols")
     return parser
 
 

@@ -15,7 +15,7 @@ from .errors import HalfscanError
 from .files import whole_file
 from .quantity import Quantity
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TIME_COLUMNS = ("recon_s_per_slice",)
 """Columns that differ between two runs of the same cell; all others are identical."""
@@ -56,6 +56,8 @@ class Row:
     scan_low_s: float
     scan_high_s: float
     full_s: float
+    full_recorded_s: float | None
+    """Duration of the full scan that the scanner itself recorded; full_s is what the model makes of it."""
     clinical: str
     clinical_s: float
     reduction_full: float
@@ -76,6 +78,12 @@ class Row:
     # What it was scored against
     truth_source: str
     truth_shares_noise: bool
+    timing: Mapping[str, str] = field(default_factory=dict)
+    """Field of the protocol that the data's own header stated → how; all others are the protocol's."""
+    assumptions: Mapping[str, str] = field(default_factory=dict)
+    """What the seconds assume → value and range, in words."""
+    warnings: Sequence[str] = ()
+    """Why the mask can't be scanned with this protocol's echo train as it stands."""
     truth_combinations: Mapping[str, str] = field(default_factory=dict)
     """Profile → how its truth's coils are combined."""
     metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -93,7 +101,7 @@ _TYPES = {
     "int | None": pa.int64(),
     "bool": pa.bool_(),
 }
-_JSON_COLUMNS = ("truth_combinations", "reasons")
+_JSON_COLUMNS = ("timing", "assumptions", "warnings", "truth_combinations", "reasons")
 CORE_COLUMNS: Mapping[str, pa.DataType] = {
     name: _TYPES[str(item.type)] for name, item in Row.__dataclass_fields__.items() if str(item.type) in _TYPES
 }
@@ -134,6 +142,7 @@ def from_table(table: pa.Table) -> list[Row]:
         if version != SCHEMA_VERSION:
             raise HalfscanError(f"the rows have schema version {version} and this halfscan reads {SCHEMA_VERSION}")
         texts = {name: json.loads(record.pop(name)) for name in _JSON_COLUMNS}
+        texts["warnings"] = tuple(texts["warnings"])
         core = {name: record.pop(name) for name in CORE_COLUMNS}
         rows.append(Row(**core, **texts, metrics=record))
     return rows

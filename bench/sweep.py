@@ -11,7 +11,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from .cell import build_cell, forget_datasets
+from .cell import build_cell
+from .configuration import forget_datasets
 from .errors import HalfscanError
 from .files import why_unwritable
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder

@@ -70,6 +70,11 @@ class CellSummary:
         return 1000 * _mean([row.recon_s_per_slice for row in self.rows])
 
     @property
+    def warnings(self) -> list[str]:
+        """Why the masks can't be scanned as they stand, each once."""
+        return list(dict.fromkeys(warning for row in self.rows for warning in row.warnings))
+
+    @property
     def energy(self) -> Quantity:
         for row in self.rows:
             if row.energy_j is None:
@@ -99,6 +104,10 @@ class CellSummary:
             "scan_seconds": self.scan_seconds.as_dict(),
             "full_seconds": self.over_volumes("full_s", "s").as_dict(),
             "clinical_seconds": {"protocol": row.clinical, **self.over_volumes("clinical_s", "s").as_dict()},
+            "full_recorded_s": row.full_recorded_s,
+            "timing": dict(row.timing),
+            "assumptions": dict(row.assumptions),
+            "warnings": self.warnings,
             "reduction_full": self.reduction("full").as_dict(),
             "reduction_clinical": self.reduction("clinical").as_dict(),
             "metrics": {
@@ -208,11 +217,8 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
         lines.append(f"Data: {provenance}. {_PROVENANCE[provenance]}")
     lines += [f"Data: {caveat}." for caveat in sorted({cell.first.caveat for cell in cells if cell.first.caveat})]
     for protocol in sorted({cell.first.protocol for cell in cells}):
-        seconds = next(cell.scan_seconds for cell in cells if cell.first.protocol == protocol)
-        lines.append(
-            f"Seconds: modelled with the protocol {protocol}; the first row's range over what is assumed is "
-            f"{seconds.low:.1f} to {seconds.high:.1f} s."
-        )
+        lines += _seconds(next(cell for cell in cells if cell.first.protocol == protocol))
+    lines += [f"Mask: {warning}." for warning in dict.fromkeys(one for cell in cells for one in cell.warnings)]
     energies = sorted({cell.energy.reason for cell in cells if cell.energy.reason})
     lines += [f"Energy: not measured ({reason})." for reason in energies]
     intervals = {reason for cell in cells for score in cell.metrics().values() if (reason := score.reason)}
@@ -229,6 +235,27 @@ _PROVENANCE = {
     "processed": "Demonstration only: processed data, or data of unstated origin, never support a claim on scan time.",
     "measured": "Undersampled afterwards (retrospective).",
 }
+
+
+def _seconds(cell: CellSummary) -> list[str]:
+    """How the seconds of a protocol came about, from its first cell."""
+    row, seconds = cell.first, cell.scan_seconds
+    assumed = "; ".join(f"{name} {words}" for name, words in row.assumptions.items()) or "nothing"
+    lines = [
+        f"Seconds: modelled with the protocol {row.protocol}; the first row's range over what is assumed is "
+        f"{seconds.low:.1f} to {seconds.high:.1f} s. Assumed: {assumed}."
+    ]
+    if row.timing:
+        stated = ", ".join(f"{name} ({origin})" for name, origin in row.timing.items())
+        lines.append(f"Seconds: from the data's own header: {stated}; the rest is the protocol's.")
+    else:
+        lines.append(f"Seconds: the data's header states no timing that is used: all of it is the protocol {row.protocol}'s.")
+    if row.full_recorded_s is not None:
+        off = row.full_s - row.full_recorded_s
+        lines.append(
+            f"Seconds: the scanner recorded {row.full_recorded_s:.1f} s for the full scan; the model is off by {off:+.1f} s."
+        )
+    return lines
 
 
 def _percent(reduction: Quantity) -> str:

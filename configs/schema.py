@@ -116,18 +116,38 @@ class ClinicalProtocol(Target):
 
 
 @dataclass
+class Assumed(Target):
+    dummies: list[float] | None = None
+    preparation_s: list[float] | None = None
+    reference_line_s: list[float] | None = None
+    sms_reference_s: list[float] | None = None
+
+
+@dataclass
 class Protocol(Target):
     name: str = MISSING
     sequence: str = MISSING
+    dimension: int = MISSING
+    timing: str = MISSING
     tr_s: float = MISSING
     echo_train_length: int = MISSING
+    echo_spacing_s: float | None = None
     averages: int = MISSING
-    concatenations: int = MISSING
+    volumes: int = MISSING
+    slices: int | None = None
+    sms_factor: int = MISSING
+    concatenations: int | None = None
+    slices_per_tr: int | None = None
+    partitions: int = MISSING
+    elliptical: bool = MISSING
+    segments: int = MISSING
     dummies: int = MISSING
-    reference_s: float = MISSING
+    reference: str = MISSING
+    reference_lines: int | None = None
+    reference_line_s: float = MISSING
+    sms_reference_s: float = MISSING
     preparation_s: float = MISSING
-    preparation_low_s: float = MISSING
-    preparation_high_s: float = MISSING
+    assumed: Assumed = field(default_factory=Assumed)
     clinical: ClinicalProtocol = field(default_factory=ClinicalProtocol)
 
 
@@ -191,7 +211,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "partial_fourier": PartialFourier,
         "poisson_disc": PoissonDisc,
     },
-    "protocol": {"cartesian_2d": Protocol},
+    "protocol": {"cartesian": Protocol},
     "model": {"zero_filled": ZeroFilled, "sense": Sense, "unet": UNet},
     "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},

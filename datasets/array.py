@@ -18,9 +18,12 @@ import numpy.typing as npt
 from ..bench.acquisition import AXES, Acquisition, Axis, BoolArray, ComplexArray, KSpace, Provenance, Timing
 from ..bench.errors import HalfscanError, one_line
 from ..bench.identity import private_id, public_id
+from .timing import first_stated, header_timing, sidecar_timing
 
 SUFFIXES = (".npz", ".npy", ".h5", ".hdf5")
 KEY = "kspace"
+HEADER = "ismrmrd_header"
+"""Data set of a fastMRI file that holds the ISMRMRD header."""
 OUR_FFT = "image = fftshift(ifft2(ifftshift(k), norm=ortho))"
 LEGACY_AXES = {"shape_slices_coils_ky_kx": ("slice", "coil", "ky", "kx")}
 """Sidecar keys that state shape and axes at once."""
@@ -125,7 +128,7 @@ class Array:
             digest=hashlib.sha256(f"{content.digest} {axes} {first} {slices}".encode()).hexdigest(),
             provenance=self._provenance(file, sidecar),
             acquired=_acquired_lines(file, kspace),
-            timing=Timing(tr_s=_milliseconds(sidecar.get("TR_ms")), te_s=_milliseconds(sidecar.get("TE_ms"))),
+            timing=_timing(file, sidecar),
             voxel_mm=_voxel(sidecar, kspace),
             field_strength_t=_number(sidecar.get("field_strength_T")),
             contrast=_contrast(sidecar.get("contrast")),
@@ -287,9 +290,15 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _milliseconds(value: object) -> float | None:
-    number = _number(value)
-    return None if number is None else number / 1000
+def _timing(file: Path, sidecar: dict[str, Any]) -> Timing:
+    """The sidecar's timing, and the ISMRMRD header's where the sidecar is silent and the file carries one."""
+    stated = sidecar_timing(sidecar)
+    if file.suffix in (".npy", ".npz"):
+        return stated
+    import h5py
+
+    with _readable(file), h5py.File(file, "r") as container:
+        return first_stated(stated, header_timing(container[HEADER][()])) if HEADER in container else stated
 
 
 def _voxel(sidecar: dict[str, Any], kspace: KSpace) -> tuple[float, float, float] | None:

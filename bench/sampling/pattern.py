@@ -122,6 +122,8 @@ class LineSampling(Sampling):
         self, acquired: BoolArray, digest: str, replicate: int = 0, *, readout: int = 1, file_name: str | None = None
     ) -> Mask:
         n = acquired.size
+        if self.nominal > n:
+            raise HalfscanError(f"sampling.acceleration={self.nominal:g} is larger than the {n} lines along ky: use at most {n}")
         count = self.central_lines(n)
         start = central_start(n, count)
         if self.nominal == 1:

@@ -1,80 +1,111 @@
 """Sampled lines → seconds on the scanner.
 
 A reduction is a statement about seconds against a named baseline, never about the nominal R: calibration lines, whole
-shots, dummies and preparation all take their time. Today 2D Cartesian sequences.
+shots, dummies, reference scans and preparation all take their time. And they are scan seconds: how long the room is occupied
+is another matter.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
 
-from ..errors import HalfscanError
 from ..quantity import Quantity
 from .protocol import Protocol
+
+End = Literal["low", "value", "high"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanTime:
-    """Seconds of one scan, term by term [s]."""
+    """Seconds of one scan, term by term."""
 
+    lines: int
+    """Phase-encode lines along ky."""
+    steps: int
+    """Phase encodes of a volume; the lines, in 3D times partitions."""
+    shots: int
+    """That read the steps once."""
+    echoes: int
+    """Lines of one shot."""
+    trs: int
+    """TRs that read data, over averages, volumes and concatenations."""
     shots_s: float
-    """TRs that read lines."""
-    dummies_s: float
-    reference_s: float
+    """What they take [s]."""
+    dummies: Quantity
+    """TRs that keep no data [s]."""
+    reference: Quantity
+    """Separate reference scans [s]."""
     preparation: Quantity
+    """Adjustments before the first TR [s]."""
+
+    @property
+    def idle_echoes(self) -> int:
+        """Echoes of the last shot that no line is left for."""
+        return self.shots * self.echoes - self.steps
+
+    def at(self, dummies: End, reference: End, preparation: End) -> float:
+        """The sum with each assumed term at an end of its range [s]."""
+        terms = (getattr(self.dummies, dummies), getattr(self.reference, reference), getattr(self.preparation, preparation))
+        return self.shots_s + sum(float(term) for term in terms)
 
     @property
     def seconds(self) -> Quantity:
         """The sum, with the range of what was assumed."""
-        fixed = self.shots_s + self.dummies_s + self.reference_s
-        value, low, high = (
-            fixed + (bound or 0.0) for bound in (self.preparation.value, self.preparation.low, self.preparation.high)
-        )
+        value, low, high = (self.at(end, end, end) for end in ("value", "low", "high"))
         return Quantity(value=value, unit="s", method="modelled", low=low, high=high)
 
 
-def scan_time_2d(lines: int, protocol: Protocol) -> ScanTime:
-    """Time of a 2D Cartesian scan that samples `lines` phase-encode lines, ACS included.
+def scan_time(lines: int, protocol: Protocol, *, accelerated: bool = True) -> ScanTime:
+    """Time of a Cartesian scan that samples `lines` phase-encode lines, ACS included.
 
-    concatenations · TR · (ceil(lines / ETL) · averages + dummies) + reference + preparation.
+    concatenations · TR · (shots · averages · volumes + dummies) + reference + preparation, where shots are
+    ceil(lines / ETL) in 2D, ceil(lines · partitions / ETL) in 3D, and the segments in EPI.
+
+    Args:
+        accelerated: whether the scan needs calibration data; a full scan without slices excited together does not.
 
     Raises:
-        HalfscanError: an echo train longer than the lines.
+        HalfscanError: no lines, a train longer than the lines, or a TR shorter than the train.
     """
-    if lines < 1:
-        raise HalfscanError(f"a scan of {lines} lines takes no time: sample at least one")
-    if protocol.echo_train_length > lines:
-        raise HalfscanError(
-            f"protocol.echo_train_length={protocol.echo_train_length} is longer than the {lines} sampled lines: "
-            "shorten the train or sample more"
-        )
-    train = protocol.concatenations * protocol.tr_s
+    steps = protocol.steps(lines)
+    shots = protocol.shots(steps)
+    train = protocol.passes * protocol.tr_s
+    dummies = protocol.assumption("dummies", "1")
+    nothing = Quantity(value=0.0, unit="s", method="modelled", low=0.0, high=0.0)
+    repetitions = shots * protocol.averages * protocol.volumes
     return ScanTime(
-        shots_s=train * math.ceil(lines / protocol.echo_train_length) * protocol.averages,
-        dummies_s=train * protocol.dummies,
-        reference_s=protocol.reference_s,
-        preparation=Quantity(
-            value=protocol.preparation_s,
-            unit="s",
-            method="assumed",
-            low=protocol.preparation_low_s,
-            high=protocol.preparation_high_s,
-        ),
+        lines=lines,
+        steps=steps,
+        shots=shots,
+        echoes=protocol.echoes(steps),
+        trs=protocol.passes * repetitions,
+        shots_s=train * repetitions,
+        dummies=_times(dummies, train, "s"),
+        reference=protocol.reference_scan() if accelerated or protocol.sms_factor > 1 else nothing,
+        preparation=protocol.assumption("preparation_s", "s"),
     )
 
 
+def _times(quantity: Quantity, factor: float, unit: str) -> Quantity:
+    value, low, high = ((bound or 0.0) * factor for bound in (quantity.value, quantity.low, quantity.high))
+    return Quantity(value=value, unit=unit, method=quantity.method, low=low, high=high)
+
+
+def _corners(candidate: ScanTime, baseline: ScanTime) -> Iterator[float]:
+    """1 − candidate/baseline wherever the assumptions that both share lie at an end of their range."""
+    ends: tuple[End, End] = ("low", "high")
+    for corner in product(ends, repeat=3):
+        yield 1 - candidate.at(*corner) / baseline.at(*corner)
+
+
 def reduction(candidate: ScanTime, baseline: ScanTime) -> Quantity:
-    """1 − candidate/baseline [1], with the range over the preparation time that both scans share."""
-    at = [
-        1 - _with(candidate, preparation) / _with(baseline, preparation)
-        for preparation in (candidate.preparation.value, candidate.preparation.low, candidate.preparation.high)
-    ]
-    return Quantity(value=at[0], unit="1", method="modelled", low=min(at), high=max(at))
-
-
-def _with(scan: ScanTime, preparation_s: float | None) -> float:
-    return scan.shots_s + scan.dummies_s + scan.reference_s + (preparation_s or 0.0)
+    """1 − candidate/baseline [1], with the range over the assumptions, which both scans share."""
+    value = 1 - candidate.at("value", "value", "value") / baseline.at("value", "value", "value")
+    corners = [value, *_corners(candidate, baseline)]
+    return Quantity(value=value, unit="1", method="modelled", low=min(corners), high=max(corners))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +129,10 @@ class ScanComparison:
 
 def compare_scan_times(sampled: int, acquired: int, protocol: Protocol) -> ScanComparison:
     """Seconds of `sampled` out of `acquired` lines under a protocol, against both baselines."""
+    clinical = replace(protocol, reference="integrated")
     return ScanComparison(
-        candidate=scan_time_2d(sampled, protocol),
-        full=scan_time_2d(acquired, protocol),
-        clinical=scan_time_2d(protocol.clinical.lines(acquired), protocol),
+        candidate=scan_time(sampled, protocol, accelerated=sampled < acquired),
+        full=scan_time(acquired, protocol, accelerated=False),
+        clinical=scan_time(protocol.clinical.lines(acquired), clinical),
         clinical_name=protocol.clinical.name,
     )

@@ -16,6 +16,7 @@ ORDER = [
     ["pipeline"],
     ["training", "images", "truth", "metrics"],
     ["claims", "rows"],
+    ["configuration"],
     ["cell"],
     ["benchmark"],
     ["manifest", "pictures"],
@@ -23,7 +24,7 @@ ORDER = [
     ["tracking"],
     ["table", "job", "sweep", "doctor"],
     ["page"],
-    ["task"],
+    ["task", "time_command"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
