@@ -111,7 +111,7 @@ def _row(
         energy_j=energy.value,
         truth_source=truth.source,
         truth_shares_noise=truth.shares_noise,
-        timing=timing.timed.origins,
+        timing={name: f"{value} ({origin})" for name, (value, origin) in timing.stated().items()},
         assumptions=timing.assumptions,
         warnings=timing.warnings,
         truth_combinations={profile.name: profile.truth for profile in cell.profiles},

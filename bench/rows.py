@@ -79,7 +79,7 @@ class Row:
     truth_source: str
     truth_shares_noise: bool
     timing: Mapping[str, str] = field(default_factory=dict)
-    """Field of the protocol that the data's own header stated → how; all others are the protocol's."""
+    """Timing that was used → its value, and whether the data's own header or the protocol states it."""
     assumptions: Mapping[str, str] = field(default_factory=dict)
     """What the seconds assume → value and range, in words."""
     warnings: Sequence[str] = ()

@@ -245,11 +245,7 @@ def _seconds(cell: CellSummary) -> list[str]:
         f"Seconds: modelled with the protocol {row.protocol}; the first row's range over what is assumed is "
         f"{seconds.low:.1f} to {seconds.high:.1f} s. Assumed: {assumed}."
     ]
-    if row.timing:
-        stated = ", ".join(f"{name} ({origin})" for name, origin in row.timing.items())
-        lines.append(f"Seconds: from the data's own header: {stated}; the rest is the protocol's.")
-    else:
-        lines.append(f"Seconds: the data's header states no timing that is used: all of it is the protocol {row.protocol}'s.")
+    lines.append("Seconds: " + ", ".join(f"{name} {stated}" for name, stated in row.timing.items()) + ".")
     if row.full_recorded_s is not None:
         off = row.full_s - row.full_recorded_s
         lines.append(

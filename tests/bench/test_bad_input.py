@@ -19,7 +19,7 @@ BAD = {
     "sampling.acs_lines=2": "sensitivity maps need at least 4 ACS lines",
     "sampling=random sampling.acceleration=8": "ACS lines alone are more than",
     "protocol.tr_s=0": "protocol.tr_s=0",
-    "protocol.preparation_high_s=inf": "protocol.preparation_high_s=inf",
+    "protocol.preparation_s=inf": "protocol.preparation_s=inf",
     "dataset.patient_pattern='(X)?n'": "finds no patient",
     "protocol.echo_train_length=100": "longer than the",
     "dataset.axes=[coil,slice,ky]": "does not fit the axes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,13 +31,18 @@ SWEPT = [
     "protocol.name=other",
     "protocol.tr_s=1.0",
     "protocol.echo_train_length=2",
+    "protocol.echo_spacing_s=0.02",
     "protocol.averages=2",
+    "protocol.volumes=2",
+    "protocol.sms_factor=2",
     "protocol.concatenations=2",
-    "protocol.dummies=3",
-    "protocol.reference_s=6.0",
+    "protocol.concatenations=null protocol.slices=9 protocol.slices_per_tr=3",
+    "protocol.dimension=3 protocol.partitions=2",
+    "protocol.dummies=2",
+    "protocol.reference=separate",
     "protocol.preparation_s=2.0",
-    "protocol.preparation_low_s=1.0",
-    "protocol.preparation_high_s=9.0",
+    "protocol.assumed.dummies=[0,3]",
+    "protocol.assumed.preparation_s=null",
     "protocol.clinical.acceleration=5",
     "protocol.clinical.acs_lines=0",
     "protocol.clinical.name=other",
@@ -51,6 +58,19 @@ SWEPT = [
     "dataset.patient_pattern='(o)'",
     "threads=1",
     "sampling.acs_lines=null sampling.center_fraction=0.3",
+]
+# Settings that mean something beside others only: these first, then with the change.
+PROTOCOL_SWEPT = [
+    ("reference=separate reference_lines=24 slices=6", "slices=8"),
+    ("reference=separate reference_lines=24 slices=6", "reference_lines=32"),
+    ("reference=separate reference_lines=24 slices=6", "reference_line_s=0.003"),
+    ("reference=separate reference_lines=24 slices=6", "assumed.reference_line_s=null"),
+    ("sms_factor=2", "sms_reference_s=3.0"),
+    ("sms_factor=2", "assumed.sms_reference_s=null"),
+    ("concatenations=null slices=9 slices_per_tr=3", "slices_per_tr=9"),
+    ("dimension=3 partitions=4", "partitions=6"),
+    ("dimension=3 partitions=4", "elliptical=true"),
+    ("sequence=epi echo_train_length=1", "segments=4"),
 ]
 PATTERN_SWEPT = {
     "variable_density": "sampling.power=0",
@@ -68,6 +88,29 @@ def test_every_swept_parameter_changes_the_rows(override: str, small: list[str],
     assert run(*base, *override.split()) == 0
     before, after = rows_of(work)
     assert before != after
+
+
+@pytest.mark.parametrize(("beside", "change"), PROTOCOL_SWEPT)
+def test_every_setting_of_a_protocol_changes_the_rows(beside: str, change: str, small: list[str], work: Path) -> None:
+    base = [*small, "sampling.acceleration=3", *(f"protocol.{one}" for one in beside.split())]
+    assert run(*base) == 0
+    assert run(*(word for word in base if word.split("=")[0] != f"protocol.{change.split('=')[0]}"), f"protocol.{change}") == 0
+    before, after = rows_of(work)
+    assert before != after
+
+
+def test_the_header_s_timing_goes_before_the_protocol_s(write_kspace: Callable[..., Path], work: Path) -> None:
+    sidecar = {"axes": ["slice", "coil", "ky", "kx"], "TR_ms": 2500, "scan_time_s": 70.0}
+    path = write_kspace(sidecar=sidecar, height=48)
+    base = ["dataset=array", f"dataset.path={path}", "sampling.acs_lines=10", "maps.calibration=10"]
+    base += ["protocol.echo_train_length=4", "metrics=fastmri"]
+    assert run(*base) == 0
+    assert run(*base, "protocol.timing=protocol") == 0
+    header, protocol = sorted(rows_of(work), key=lambda rows: rows["full_s"])
+    assert json.loads(header["timing"][0])["tr_s"] == "2.5 s (header instead of 4)"
+    assert json.loads(protocol["timing"][0])["tr_s"] == "4 s (protocol tse_brain)"
+    assert header["full_s"] == [2.5 * 13 + 1.5]
+    assert header["full_recorded_s"] == [70.0]
 
 
 @pytest.mark.parametrize("pattern", PATTERN_SWEPT)

@@ -1,0 +1,72 @@
+"""Timing from an ISMRMRD header and from a sidecar: units, silence, and nonsense."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from halfscan.bench.acquisition import Timing
+from halfscan.bench.errors import HalfscanError
+from halfscan.datasets.array import Array
+from halfscan.datasets.timing import first_stated, header_timing, sidecar_timing
+
+HEADER = """<?xml version="1.0" encoding="utf-8"?>
+<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
+  <encoding>
+    <encodingLimits><average><minimum>0</minimum><maximum>1</maximum><center>0</center></average></encodingLimits>
+    <echoTrainLength>4</echoTrainLength>
+  </encoding>
+  <sequenceParameters><TR>2800</TR><TE>33</TE><TI>100</TI><echo_spacing>11.1</echo_spacing></sequenceParameters>
+</ismrmrdHeader>"""
+
+
+def test_a_header_in_milliseconds() -> None:
+    expected = Timing(tr_s=2.8, te_s=0.033, echo_spacing_s=pytest.approx(0.0111), echo_train_length=4, averages=2)
+    assert header_timing(HEADER) == expected
+    assert header_timing(HEADER.encode()) == expected
+    assert header_timing(HEADER.replace(' xmlns="http://www.ismrm.org/ISMRMRD"', "")) == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "NaN", "none", ""])
+def test_what_a_header_fills_in_for_unknown_is_silence(value: str) -> None:
+    assert header_timing(HEADER.replace("<TR>2800", f"<TR>{value}")).tr_s is None
+
+
+def test_silence_and_nonsense() -> None:
+    assert header_timing("<ismrmrdHeader/>") == Timing()
+    with pytest.raises(HalfscanError, match="no XML"):
+        header_timing("TR=2800")
+    with pytest.raises(HalfscanError, match="entities"):
+        header_timing('<!DOCTYPE a [<!ENTITY b "c">]>' + HEADER)
+
+
+def test_a_sidecar() -> None:
+    stated = {"TR_ms": 2800, "TE_ms": "33 (note)", "echo_train_length": 8, "dummies": 0, "scan_time_s": 93.5}
+    assert sidecar_timing(stated) == Timing(tr_s=2.8, echo_train_length=8, dummies=0, total_s=93.5)
+    assert first_stated(Timing(tr_s=1.0), Timing(tr_s=2.0, te_s=0.1)) == Timing(tr_s=1.0, te_s=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"TR_ms": -1}, {"averages": 1.5}, {"averages": 0}, {"dummies": -1}, {"scan_time_s": float("inf")}]
+)
+def test_a_sidecar_s_nonsense_is_refused(wrong: dict[str, float], write_kspace: Callable[..., Path]) -> None:
+    path = write_kspace(sidecar={"axes": ["slice", "coil", "ky", "kx"], **wrong})
+    with pytest.raises(HalfscanError, match=rf"scan.json: .*{next(iter(wrong))}"):
+        Array(path=str(path)).acquisitions()
+
+
+def test_the_array_data_set_reads_the_header_of_hdf5(tmp_path: Path) -> None:
+    path = tmp_path / "knee.h5"
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file["kspace"] = (rng.standard_normal((1, 2, 16, 16)) + 1j).astype(np.complex64)
+        file["ismrmrd_header"] = HEADER
+    path.with_suffix(".json").write_text(json.dumps({"axes": ["slice", "coil", "ky", "kx"], "TR_ms": 3000}), "utf-8")
+    (acquisition,) = Array(path=str(path)).acquisitions()
+    assert acquisition.timing.tr_s == 3.0, "the sidecar goes first"
+    assert acquisition.timing.echo_train_length == 4
