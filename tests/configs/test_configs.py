@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
+from halfscan.bench.scan_time.protocol import Assumed
 from halfscan.configs import schema
 
 CONFIGS = Path(schema.__file__).parent
@@ -54,6 +55,17 @@ def test_every_yaml_says_what_it_is_for() -> None:
         assert path.read_text("utf-8").startswith("#"), f"{path}: the first line says what it is for"
 
 
+# Defaults that a file is there to choose; of the rest it says what the code says.
+OWN = {"acs_lines", "dimension", "echo_train_length", "echo_spacing_s", "partitions", "dummies", "assumed", "clinical"}
+
+
+@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "protocol"])
+def test_fitted_times_of_protocols_are_those_of_the_code(choice: str) -> None:
+    assumed = compose("run", [f"protocol={choice}"]).protocol.assumed
+    for name in ("preparation_s", "reference_line_s", "sms_reference_s"):
+        assert assumed[name] == list(getattr(Assumed(), name))
+
+
 def test_defaults_of_yaml_and_code_agree() -> None:
     """Plain library calls get the settings that the configuration documents."""
     for group, choice in CHOICES:
@@ -61,7 +73,7 @@ def test_defaults_of_yaml_and_code_agree() -> None:
             continue
         node = compose("run", [f"{group}={choice}", *(["dataset.path=x"] if choice == "array" else [])])[group]
         for name, parameter in inspect.signature(get_class(node._target_)).parameters.items():
-            own = choice in ("zero_filled_rss", "flash", "tse_brain", "tse_knee") or name in ("clinical", "acs_lines")
+            own = choice == "zero_filled_rss" or name in OWN
             if parameter.default is not inspect.Parameter.empty and not own and name in node:
                 default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
                 assert node[name] == default, f"{group}/{choice}: {name}"
