@@ -117,8 +117,8 @@ class LeftOut:
     group: str
     fitted: Fitted | None
     compared: tuple[Compared, ...]
-    unpredicted: Mapping[str, str]
-    """Protocol → why no other region could tell its time."""
+    unpredicted: tuple[tuple[str, str], ...]
+    """(protocol, why no other region could tell its time)."""
 
 
 def leave_one_group_out(protocols: Sequence[ConsoleProtocol]) -> list[LeftOut]:
@@ -133,7 +133,7 @@ def leave_one_group_out(protocols: Sequence[ConsoleProtocol]) -> list[LeftOut]:
                 group=group,
                 fitted=fitted,
                 compared=tuple(compare(told, fitted)) if told and fitted else (),
-                unpredicted={one.name: silent[one.kind] for one in inside if one.kind in silent},
+                unpredicted=tuple((one.name, silent[one.kind]) for one in inside if one.kind in silent),
             )
         )
     return found
@@ -168,8 +168,8 @@ def report(protocols: Sequence[ConsoleProtocol], refused: Mapping[str, str]) -> 
                     "group": one.group,
                     "fitted": None if one.fitted is None else _plain(one.fitted),
                     "errors": _plain(Errors.of(one.compared)) if one.compared else None,
-                    "reason": None if one.compared else next(iter(one.unpredicted.values()), "no printed time"),
-                    "unpredicted": dict(one.unpredicted),
+                    "reason": None if one.compared else (one.unpredicted[0][1] if one.unpredicted else "no printed time"),
+                    "unpredicted": [{"protocol": name, "reason": reason} for name, reason in one.unpredicted],
                 }
                 for one in left_out
             ],
@@ -202,7 +202,7 @@ def print_report(content: Mapping[str, Any], write: Callable[[str], None] = prin
     for one in left_out["groups"]:
         write(f"{one['group']:<16} {_columns(one['errors']) if one['errors'] else 'not predicted: ' + one['reason']}")
         if one["errors"] and one["unpredicted"]:
-            write(f"{'':<16} {len(one['unpredicted'])} not predicted: {next(iter(one['unpredicted'].values()))}")
+            write(f"{'':<16} {len(one['unpredicted'])} not predicted: {one['unpredicted'][0]['reason']}")
     write(f"{'all':<16} {_columns(left_out['all']) if left_out['all'] else left_out['reason']}")
     shipped, here = content["shipped"], content["fitted_here"]
     write("\nFitted, not physics: " + _times_in_words(shipped) + " (docs/scan_time.md says on what)")

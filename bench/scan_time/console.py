@@ -201,7 +201,10 @@ def parse_console(entry: object) -> ConsoleProtocol:
     name = str(entry.get("protocol") or "protocol")
     partitions = read.count("partitions", None)
     _refuse_undescribed(str(entry.get("sequence") or ""), partitions)
-    acceleration = read.number("acceleration_factor", 1.0)
+    imaging = entry.get("parallel_imaging")
+    acceleration = (
+        1.0 if str(imaging).lower() in ("none", "off") and imaging is not None else read.number("acceleration_factor", 1.0)
+    )
     sms = read.count("sms_factor", 1) or 1
     return ConsoleProtocol(
         name=name,

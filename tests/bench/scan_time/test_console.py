@@ -49,6 +49,8 @@ def test_lines_of_a_console_protocol() -> None:
         ({"reference_scan_mode": "Self-calibration"}, "self-calibrated", 192),
         ({"reference_scan_mode": "TSE/Separate", "sms_factor": 2.0}, "SMS", 192),
         ({"acceleration_factor": 1.0}, "unaccelerated", 384),
+        ({"parallel_imaging": "None"}, "unaccelerated", 384),
+        ({"parallel_imaging": None}, "integrated", 208),
     ],
 )
 def test_kinds(change: dict[str, Any], kind: str, lines: int) -> None:
