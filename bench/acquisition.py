@@ -40,6 +40,7 @@ class Provenance(StrEnum):
 class Timing:
     """What the data's own header says of timing; None where the source is silent."""
 
+    sequence: Literal["tse", "gre", "epi"] | None = None
     tr_s: float | None = None
     """Repetition time [s]."""
     te_s: float | None = None

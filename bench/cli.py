@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from .. import __version__
 from .errors import HalfscanError, one_line
@@ -43,10 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise HalfscanError(f"{message} (see {self.prog} --help)")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="halfscan", description="Half the scan, the same image? Prove it. Benchmarks AI MRI reconstruction."
-    )
+    parser = _Parser(prog="halfscan", description="Half the scan, the same image? Prove it. Benchmarks AI MRI reconstruction.")
     parser.add_argument("--version", action="version", version=f"halfscan {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -82,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _time_parser() -> argparse.ArgumentParser:
     """Of `halfscan time` alone: a command of its own, since argparse lets only those mix overrides and options freely."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="halfscan time",
         description="Scan seconds of a mask under a protocol, beside full sampling and a clinical protocol, with all that they "
         "assume. Lines and timing come from the data where dataset=... is given.",
@@ -95,8 +101,8 @@ def _time_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--seq", type=Path, metavar="FILE.seq", help="seconds of a Pulseq file")
     parser.add_argument("--write-seq", type=Path, metavar="FILE.seq", help="write the mask as a TSE or GRE Pulseq file")
-    parser.add_argument("--fov-mm", type=float, default=256.0, help="field of view of --write-seq (default: %(default)s)")
-    parser.add_argument("--slice-mm", type=float, default=5.0, help="slice thickness of --write-seq (default: %(default)s)")
+    parser.add_argument("--fov-mm", type=float, help="field of view of --write-seq along phase (default: the data's, else 256)")
+    parser.add_argument("--slice-mm", type=float, help="slice thickness of --write-seq (default: the data's, else 5)")
     parser.add_argument("--page", type=Path, metavar="FILE.html", help="write one offline page that times console protocols")
     return parser
 

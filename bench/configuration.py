@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from .acquisition import Acquisition, Dataset
+from .claims.types import ClaimSpec
 from .errors import HalfscanError, one_line
 
 
@@ -27,6 +29,29 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         raise HalfscanError(f"configuration: {str(error).splitlines()[0]}") from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def compose_run(overrides: Sequence[str], names: Sequence[str]) -> DictConfig:
+    """Parts of the run configuration as `halfscan run` would compose it; the others may lack values.
+
+    Raises:
+        HalfscanError: an override that Hydra refuses, or one with several values.
+    """
+    from hydra import compose, initialize_config_module
+    from hydra.errors import HydraException
+
+    from ..configs.schema import register
+
+    register()
+    try:
+        with initialize_config_module("halfscan.configs", version_base="1.3"):
+            config = compose("run", list(overrides))
+    except HydraException as error:
+        if "multirun" in str(error):
+            raise HalfscanError("an override has several values: only `halfscan run` sweeps over them") from error
+        cause = one_line(error.__cause__) if error.__cause__ else ""
+        raise HalfscanError(one_line(error) + (f" {cause}" if cause and cause not in one_line(error) else "")) from error
+    return OmegaConf.masked_copy(config, list(names))
 
 
 def build(node: dict[str, Any], where: str) -> Any:
@@ -53,6 +78,19 @@ def open_dataset(node: str) -> tuple[Dataset, tuple[Acquisition, ...]]:
     if len(set(names)) < len(names):
         raise HalfscanError(f"dataset {dataset.name} holds two volumes of one name for one patient: rename one")
     return dataset, acquisitions
+
+
+def build_claims(nodes: dict[str, Any]) -> tuple[ClaimSpec, ...]:
+    """The claims of a configuration, by their names.
+
+    Raises:
+        HalfscanError: a claim that states nothing sensible, or under another name than its own.
+    """
+    claims: tuple[ClaimSpec, ...] = tuple(build(node, f"claims.{name}") for name, node in nodes.items())
+    for name, claim in zip(nodes, claims, strict=True):
+        if claim.claim_id != name:
+            raise HalfscanError(f"claims.{name}: its claim_id is {claim.claim_id}; let both be the same")
+    return claims
 
 
 def forget_datasets() -> None:

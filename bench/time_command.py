@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from .acquisition import Timing
-from .configuration import build, open_dataset, to_plain
+from .configuration import build, compose_run, open_dataset, to_plain
 from .errors import HalfscanError, one_line
 from .files import why_unwritable
 from .sampling.pattern import Sampling
@@ -20,6 +20,8 @@ from .scan_time.protocol import Protocol
 
 DEFAULT_LINES = 368
 """Width of a fastMRI knee."""
+MOST_LINES = 100_000
+DEFAULT_FOV_MM, DEFAULT_SLICE_MM = 256.0, 5.0
 
 
 def run_time(options: argparse.Namespace) -> int:
@@ -30,26 +32,43 @@ def run_time(options: argparse.Namespace) -> int:
     """
     _refuse_mixed(options)
     for file in filter(None, (options.page, options.write_seq)):
-        if reason := why_unwritable(file.parent):
-            raise HalfscanError(f"{file}: can't be written ({reason})")
+        _refuse_target(file)
     if options.check:
         return _check(options)
     if options.page:
         from .scan_time.page import write_page
 
-        write_page(options.page)
+        with _writing(options.page):
+            write_page(options.page)
         print(f"Page: {options.page} (opens in any browser, offline)")
         return 0
     if options.seq:
         return _read_seq(options)
-    breakdown, readout = _break_down(options.overrides, options.lines)
+    breakdown, readout, voxel = _break_down(options.overrides, options.lines)
     if options.write_seq:
-        return _write_seq(options, breakdown, readout)
+        return _write_seq(options, breakdown, readout, voxel)
     if options.json:
         print(json.dumps(breakdown.as_dict(), indent=2))
     else:
         print_breakdown(breakdown)
     return 0
+
+
+def _refuse_target(file: Path) -> None:
+    try:
+        reason = "it is a folder" if file.is_dir() or not file.name else why_unwritable(file.parent)
+    except (OSError, ValueError) as error:
+        reason = one_line(error)
+    if reason:
+        raise HalfscanError(f"{str(file)[:80]}: can't be written ({reason[:80]})")
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HalfscanError(f"{str(file)[:80]}: can't be written ({error.strerror})") from error
 
 
 def _refuse_mixed(options: argparse.Namespace) -> None:
@@ -58,6 +77,8 @@ def _refuse_mixed(options: argparse.Namespace) -> None:
         raise HalfscanError(f"--{alone[0]} and --{alone[1]} are two commands: give one")
     if alone and (options.overrides or options.lines is not None or options.write_seq):
         raise HalfscanError(f"--{alone[0]} takes no overrides, --lines or --write-seq: it times what is in its file")
+    if not options.write_seq and any(getattr(options, name) is not None for name in ("fov_mm", "slice_mm")):
+        raise HalfscanError("--fov-mm and --slice-mm are of --write-seq")
     if options.json and (options.page or options.write_seq):
         raise HalfscanError("--json does not go with --page or --write-seq: they write files")
 
@@ -67,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
     from .scan_time.console import read_console_file
 
     file = read_console_file(options.check)
-    content = report(file.protocols, file.refused)
+    content = report(file.protocols, file.refused, file.unused)
     if options.json:
         print(json.dumps(content, indent=2))
     else:
@@ -87,23 +108,40 @@ def _read_seq(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write_seq(options: argparse.Namespace, breakdown: Breakdown, readout: int) -> int:
+def _write_seq(options: argparse.Namespace, breakdown: Breakdown, readout: int, voxel: tuple[float, float, float] | None) -> int:
     from .scan_time.pulseq import Geometry, write_seq
 
-    geometry = Geometry(fov_mm=options.fov_mm, slice_mm=options.slice_mm, readout=readout)
-    found = write_seq(breakdown, geometry, options.write_seq)
+    fov, thickness = options.fov_mm, options.slice_mm
+    if voxel is not None:
+        stated = Geometry(
+            fov_mm=fov or voxel[1] * breakdown.mask.acquired.shape[0],
+            fov_readout_mm=voxel[2] * readout,
+            slice_mm=thickness or voxel[0],
+            readout=readout,
+        )
+    else:
+        fov = DEFAULT_FOV_MM if fov is None else fov
+        thickness = DEFAULT_SLICE_MM if thickness is None else thickness
+        stated = Geometry(fov_mm=fov, fov_readout_mm=fov, slice_mm=thickness, readout=readout)
+    with _writing(options.write_seq):
+        found = write_seq(breakdown, stated, options.write_seq)
     for line in found.lines():
         print(line)
     return 0
 
 
-def _break_down(overrides: Sequence[str], lines: int | None) -> tuple[Breakdown, int]:
-    """The breakdown, and how many samples a line has."""
-    config = _compose(overrides)
-    sampling: Sampling = build(config["sampling"], "sampling")
-    protocol: Protocol = build(config["protocol"], "protocol")
+def _break_down(overrides: Sequence[str], lines: int | None) -> tuple[Breakdown, int, tuple[float, float, float] | None]:
+    """The breakdown, how many samples a line has, and the voxel (slice, ky, kx) [mm] where the data state it."""
+    of_data = any(_names_dataset(word) for word in overrides)
+    # Without data the data set may lack its path: only what is asked for is resolved.
+    names = ["sampling", "protocol", "mask_replicate", *(["dataset"] if of_data else [])]
+    config = to_plain(compose_run(overrides, names))
+    sampling = build(config["sampling"], "sampling")
+    protocol = build(config["protocol"], "protocol")
+    if not isinstance(sampling, Sampling) or not isinstance(protocol, Protocol):
+        raise HalfscanError("sampling and protocol must be halfscan's own kinds: check their _target_")
     replicate = int(config["mask_replicate"])
-    if any(_names_dataset(word) for word in overrides):
+    if of_data:
         if lines is not None:
             raise HalfscanError("--lines contradicts dataset=...: the data have their own lines")
         acquisition = open_dataset(json.dumps(config["dataset"], sort_keys=True))[1][0]
@@ -111,34 +149,18 @@ def _break_down(overrides: Sequence[str], lines: int | None) -> tuple[Breakdown,
         mask = sampling.draw(
             acquisition.acquired, acquisition.digest, replicate, readout=readout, file_name=acquisition.file_name
         )
-        return break_down(mask, protocol, acquisition.timing, f"{mask.lines_acquired} lines of the first volume"), readout
+        return (
+            break_down(mask, protocol, acquisition.timing, f"{mask.lines_acquired} lines of the first volume"),
+            readout,
+            acquisition.voxel_mm,
+        )
     count = DEFAULT_LINES if lines is None else lines
-    if count < 1:
-        raise HalfscanError(f"--lines {count} must be at least 1")
+    if not 1 <= count <= MOST_LINES:
+        raise HalfscanError(f"--lines {count} must be at least 1, and at most {MOST_LINES}")
     mask = sampling.draw(np.ones(count, dtype=bool), "", replicate, readout=count)
     source = f"{count} phase-encode lines" + (" (--lines N for others, dataset=... for the data's own)" if lines is None else "")
-    return break_down(mask, protocol, Timing(), source), count
+    return break_down(mask, protocol, Timing(), source), count, None
 
 
 def _names_dataset(word: str) -> bool:
     return word.lstrip("+").startswith(("dataset=", "dataset.", "experiment="))
-
-
-def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    from hydra import compose, initialize_config_module
-    from hydra.errors import HydraException
-
-    from ..configs.schema import register
-
-    register()
-    try:
-        with initialize_config_module("halfscan.configs", version_base="1.3"):
-            config = compose("run", list(overrides))
-    except HydraException as error:
-        if "multirun" in str(error):
-            raise HalfscanError("halfscan time takes one mask at a time, and an override has several values: use run") from error
-        cause = one_line(error.__cause__) if error.__cause__ else ""
-        raise HalfscanError(one_line(error) + (f" {cause}" if cause and cause not in one_line(error) else "")) from error
-    # The data set may lack its path: only what is asked for is resolved.
-    named = [name for name in ("dataset",) if any(_names_dataset(word) for word in overrides)]
-    return to_plain(OmegaConf.masked_copy(config, ["sampling", "protocol", "mask_replicate", *named]))

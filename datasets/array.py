@@ -79,7 +79,7 @@ class Array:
                 opened.append(self._open(file))
             except HalfscanError as error:
                 refused.append(one_line(error))
-            except (TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, AttributeError, OverflowError) as error:
                 # Any value of a wrong type in a sidecar ends here; the array itself was read by then.
                 refused.append(f"{file.with_suffix('.json')}: a value is of the wrong kind ({one_line(error)}), see array.md")
         if refused:
@@ -260,7 +260,7 @@ def _read_sidecar(file: Path) -> dict[str, Any]:
         return {}
     try:
         sidecar = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise HalfscanError(f"{path}: the sidecar is no readable JSON ({one_line(error)})") from error
     if not isinstance(sidecar, dict):
         raise HalfscanError(f"{path}: the sidecar must be a JSON object")

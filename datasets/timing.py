@@ -8,9 +8,17 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from typing import Literal
 
 from ..bench.acquisition import Timing
 from ..bench.errors import HalfscanError, one_line
+
+_MOST = 1_000_000
+_SEQUENCES: dict[str, Literal["tse", "gre", "epi"]] = {
+    **dict.fromkeys(("turbospinecho", "tse", "fse", "fastspinecho"), "tse"),
+    **dict.fromkeys(("flash", "gre", "gradientecho", "spgr"), "gre"),
+    **dict.fromkeys(("epi", "ep2d"), "epi"),
+}
 
 
 def header_timing(xml: str | bytes) -> Timing:
@@ -31,22 +39,23 @@ def header_timing(xml: str | bytes) -> Timing:
     train = _number(encoding, "{*}echoTrainLength")
     averages = _number(encoding, "{*}encodingLimits/{*}average/{*}maximum")
     return Timing(
+        sequence=_SEQUENCES.get((sequence.findtext("{*}sequence_type") or "").strip().lower()) if sequence is not None else None,
         tr_s=_milliseconds(sequence, "{*}TR"),
         te_s=_milliseconds(sequence, "{*}TE"),
         echo_spacing_s=_milliseconds(sequence, "{*}echo_spacing"),
-        echo_train_length=int(train) if train and train >= 1 else None,
-        averages=int(averages) + 1 if averages is not None else None,
+        echo_train_length=int(train) if train and train == int(train) else None,
+        averages=int(averages) + 1 if averages is not None and averages == int(averages) else None,
     )
 
 
 def _number(element: ElementTree.Element | None, path: str) -> float | None:
-    """The first such entry as a number; None where it is absent, or 0 or below, as exporters fill in what they don't know."""
+    """The first such entry as a number; None where it is absent, or no number from 0 to a million."""
     found = element.findtext(path) if element is not None else None
     try:
         value = float(found) if found is not None else math.nan
     except ValueError:
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if 0 <= value <= _MOST else None
 
 
 def _milliseconds(element: ElementTree.Element | None, path: str) -> float | None:
@@ -74,16 +83,25 @@ def sidecar_timing(sidecar: Mapping[str, object]) -> Timing:
         te_s=None if te is None else te / 1000,
         echo_spacing_s=None if spacing is None else spacing / 1000,
         total_s=total,
-        **{name: None if value is None else int(value) for name, value in counts.items()},
+        echo_train_length=_whole(counts["echo_train_length"]),
+        averages=_whole(counts["averages"]),
+        concatenations=_whole(counts["concatenations"]),
+        dummies=_whole(counts["dummies"]),
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _stated(sidecar: Mapping[str, object], key: str) -> float | None:
     value = sidecar.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value is None or isinstance(value, str):
         return None
-    if not math.isfinite(value):
-        raise ValueError(f"{key}={value} must be finite")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} must be a number, and is {type(value).__name__}")
+    if not -_MOST <= value <= _MOST:
+        raise ValueError(f"{key} is beyond every scan")
     return float(value)
 
 

@@ -44,15 +44,17 @@ class Mask:
     @property
     def lines_sampled(self) -> int:
         """Phase-encode lines that must be played out: those with any sample."""
-        return self._lines(self.sampled)
+        return int(self.along_ky(self.sampled).sum())
 
     @property
     def lines_acquired(self) -> int:
         """Phase-encode lines of the full scan."""
-        return self._lines(self.acquired)
+        return int(self.along_ky(self.acquired).sum())
 
-    def _lines(self, positions: BoolArray) -> int:
-        return int((positions if positions.ndim == 1 else positions.any(axis=1)).sum())
+    @staticmethod
+    def along_ky(positions: BoolArray) -> BoolArray:
+        """(ky,) True for lines with any such position."""
+        return positions if positions.ndim == 1 else np.asarray(positions.any(axis=1))
 
     @property
     def acs_lines(self) -> int:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..acquisition import Timing
+from ..errors import HalfscanError, one_line
 from ..quantity import Quantity
 from ..sampling.mask import Mask
 from .echo_order import warnings
+from .fitted import SHIPPED
 from .header import SHARED, Timed, with_header
 from .protocol import Protocol
 from .seconds import ScanComparison, ScanTime, compare_scan_times
@@ -31,6 +33,11 @@ class Breakdown:
         return self.timed.protocol
 
     @property
+    def line_acceleration(self) -> float:
+        """Acquired over sampled lines; for a mask that leaves out samples along the readout less than its acceleration."""
+        return self.mask.lines_acquired / self.mask.lines_sampled
+
+    @property
     def promised(self) -> float:
         """The reduction that the nominal R suggests, 1 − 1/R [1]."""
         return 1 - 1 / self.mask.nominal
@@ -47,7 +54,11 @@ class Breakdown:
             "sequence": self.protocol.sequence,
             "dimension": self.protocol.dimension,
             "sampling": self.mask.pattern,
-            "acceleration": {"nominal": self.mask.nominal, "achieved": self.mask.acceleration},
+            "acceleration": {
+                "nominal": self.mask.nominal,
+                "achieved": self.mask.acceleration,
+                "of_lines": self.line_acceleration,
+            },
             "lines_from": self.lines_from,
             "candidate": _terms(self.scans.candidate),
             "full": _terms(self.scans.full),
@@ -57,7 +68,9 @@ class Breakdown:
             "reduction_clinical": self.scans.against_clinical.as_dict(),
             "full_recorded": self.timed.recorded.as_dict(),
             "residual": self.timed.residual(self.scans.full).as_dict(),
-            "timing": {name: {"value": value, "from": origin} for name, (value, origin) in self.stated().items()},
+            "timing": {
+                name: {"value": getattr(self.protocol, name), "from": origin} for name, (_, origin) in self.stated().items()
+            },
             "assumptions": self.assumptions,
             "warnings": list(self.warnings),
         }
@@ -83,10 +96,14 @@ def break_down(mask: Mask, protocol: Protocol, timing: Timing | None = None, lin
         HalfscanError: the protocol can't scan these lines, or contradicts the header.
     """
     timed = with_header(protocol, timing or Timing())
+    try:
+        scans = compare_scan_times(mask.lines_sampled, mask.lines_acquired, timed.protocol)
+    except HalfscanError as error:
+        raise HalfscanError(timed.blame(one_line(error))) from error
     return Breakdown(
         mask=mask,
         timed=timed,
-        scans=compare_scan_times(mask.lines_sampled, mask.lines_acquired, timed.protocol),
+        scans=scans,
         warnings=warnings(mask, timed.protocol),
         lines_from=lines_from,
     )
@@ -98,11 +115,16 @@ def assumptions(protocol: Protocol, scan: ScanTime) -> dict[str, str]:
     if protocol.assumed.dummies is not None:
         low, high = protocol.assumed.dummies
         found["dummies"] = f"{protocol.dummies} TR a concatenation without data, {low:g} to {high:g}"
-    if protocol.assumed.preparation_s is not None:
-        found["preparation"] = f"{_span(scan.preparation)} before the first TR, fitted on other scanners"
-    if scan.reference.value:
-        found["reference scan"] = f"{_span(scan.reference)}, fitted on other scanners"
+    if scan.preparation.method == "assumed":
+        fitted = protocol.preparation_s == SHIPPED.preparation_s
+        found["preparation"] = f"{_span(scan.preparation)} before the first TR{_FITTED if fitted else ''}"
+    if scan.reference.method == "assumed":
+        fitted = (protocol.reference_line_s, protocol.sms_reference_s) == (SHIPPED.reference_line_s, SHIPPED.sms_reference_s)
+        found["reference scan"] = f"{_span(scan.reference)}{_FITTED if fitted else ''}"
     return found
+
+
+_FITTED = ", fitted on other scanners"
 
 
 def _span(quantity: Quantity) -> str:
@@ -144,9 +166,8 @@ def print_breakdown(breakdown: Breakdown, write: Callable[[str], None] = print) 
     _row(write, "scan", [_seconds(scan.seconds.value) for scan in columns])
     _row(write, "  over what is assumed", [f"{scan.seconds.low:.1f} to {scan.seconds.high:.1f} s" for scan in columns])
     write("")
-    write(
-        f"R = {mask.nominal:g} promises {_change(breakdown.promised)}; this mask achieves R = {mask.acceleration:.2f}. Scan time:"
-    )
+    achieved = breakdown.line_acceleration
+    write(f"R = {mask.nominal:g} promises {_change(breakdown.promised)}; it achieves R = {achieved:.2f}. Scan time:")
     for name, change in (("full sampling", scans.against_full), (scans.clinical_name, scans.against_clinical)):
         write(f"  {_change(change.value)} against {name} (range {_change(change.high)} to {_change(change.low)})")
     if scans.candidate.idle_echoes:

@@ -16,6 +16,7 @@ from .fitted import SHIPPED, Fitted
 
 # Kinds whose reference scan the fit learns from.
 _WITH_REFERENCE: tuple[Kind, ...] = ("separate", "SMS")
+_UNDESCRIBED = "its slices or reference lines are not stated, so that its reference scan is assumed and not fitted"
 _NONE = Fitted(preparation_s=0.0, reference_line_s=0.0, sms_reference_s=0.0)
 
 
@@ -81,8 +82,9 @@ def fit(protocols: Sequence[ConsoleProtocol]) -> tuple[Fitted | None, Mapping[Ki
     plain = [_unexplained(one) for one in timed if one.kind not in _WITH_REFERENCE]
     if not plain:
         return None, dict.fromkeys(KINDS, "no protocol without a separate reference scan to fit preparation on")
-    preparation = statistics.median(plain)
-    scanned = [one for one in timed if one.kind in _WITH_REFERENCE and one.slices and one.reference_lines]
+    # Never below nothing, whatever the printed seconds' rounding makes of it.
+    preparation = max(statistics.median(plain), 0.0)
+    scanned = [one for one in timed if one.kind in _WITH_REFERENCE and _describes_reference(one)]
     lines, together = _design(scanned)
     left = np.array([_unexplained(one) - preparation for one in scanned])
     design = np.stack([lines, together], axis=1)
@@ -91,12 +93,12 @@ def fit(protocols: Sequence[ConsoleProtocol]) -> tuple[Fitted | None, Mapping[Ki
         silent["SMS"] = "no other protocol with slices excited together to fit its reference scan on"
         design = design[:, :1]
     if np.linalg.matrix_rank(design) < design.shape[1]:
-        return Fitted(preparation_s=max(preparation, 0.0), reference_line_s=0.0, sms_reference_s=0.0), dict.fromkeys(
+        return Fitted(preparation_s=preparation, reference_line_s=0.0, sms_reference_s=0.0), dict.fromkeys(
             _WITH_REFERENCE, "too few other protocols with a separate reference scan to fit it on"
         )
     found = [max(float(value), 0.0) for value in np.linalg.lstsq(design, left, rcond=None)[0]]
     line, band = (found[0], found[1] if len(found) > 1 else 0.0)
-    return Fitted(preparation_s=max(preparation, 0.0), reference_line_s=line, sms_reference_s=band), silent
+    return Fitted(preparation_s=preparation, reference_line_s=line, sms_reference_s=band), silent
 
 
 def _unexplained(protocol: ConsoleProtocol) -> float:
@@ -104,9 +106,14 @@ def _unexplained(protocol: ConsoleProtocol) -> float:
     return (protocol.printed_s or 0.0) - (protocol.scan(_NONE).seconds.value or 0.0)
 
 
+def _describes_reference(protocol: ConsoleProtocol) -> bool:
+    """Whether its reference scan is modelled line by line, rather than assumed whole."""
+    return protocol.reference != "separate" or bool(protocol.slices and protocol.reference_lines)
+
+
 def _design(protocols: Sequence[ConsoleProtocol]) -> tuple[Any, Any]:
     """(reference lines over all excitations, 1 where slices are excited together), one entry a protocol."""
-    lines = np.array([(one.reference_lines or 0) * -(-(one.slices or 0) // one.sms_factor) for one in protocols], dtype=float)
+    lines = np.array([one.protocol().reference_excitations for one in protocols], dtype=float)
     return lines, np.array([one.kind == "SMS" for one in protocols], dtype=float)
 
 
@@ -127,19 +134,33 @@ def leave_one_group_out(protocols: Sequence[ConsoleProtocol]) -> list[LeftOut]:
     for group in sorted({one.group for one in protocols}):
         fitted, silent = fit([one for one in protocols if one.group != group])
         inside = [one for one in protocols if one.group == group and one.printed_s is not None]
-        told = [one for one in inside if fitted is not None and one.kind not in silent]
+        reasons = [(one, silent.get(one.kind) or (None if _describes_reference(one) else _UNDESCRIBED)) for one in inside]
+        told = [one for one, reason in reasons if fitted is not None and reason is None]
         found.append(
             LeftOut(
                 group=group,
                 fitted=fitted,
                 compared=tuple(compare(told, fitted)) if told and fitted else (),
-                unpredicted=tuple((one.name, silent[one.kind]) for one in inside if one.kind in silent),
+                unpredicted=tuple((one.name, reason) for one, reason in reasons if reason is not None),
             )
         )
     return found
 
 
-def report(protocols: Sequence[ConsoleProtocol], refused: Mapping[str, str]) -> dict[str, Any]:
+def speed_up(compared: Sequence[Compared]) -> dict[str, dict[str, float]]:
+    """Nominal acceleration → how much faster the console's time is than the modelled time without acceleration."""
+    found: dict[float, list[float]] = {}
+    for one in compared:
+        if one.protocol.acceleration > 1:
+            full = one.protocol.without_acceleration().scan().seconds.value or 0.0
+            found.setdefault(one.protocol.acceleration, []).append(full / one.printed_s)
+    return {
+        f"{acceleration:g}": {"count": len(ratios), "median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+        for acceleration, ratios in sorted(found.items())
+    }
+
+
+def report(protocols: Sequence[ConsoleProtocol], refused: Mapping[str, str], unused: Sequence[str] = ()) -> dict[str, Any]:
     """Everything `halfscan time --check` says, for JSON; errors are relative."""
     compared = compare(protocols)
     left_out = leave_one_group_out(protocols) if len({one.group for one in protocols}) > 1 else []
@@ -176,7 +197,9 @@ def report(protocols: Sequence[ConsoleProtocol], refused: Mapping[str, str]) -> 
             "all": _plain(Errors.of(predicted)) if predicted else None,
             "reason": None if predicted else "fewer than two groups (scanner or body region) that could predict each other",
         },
+        "speed_up": speed_up(compared),
         "refused": dict(refused),
+        "unused_keys": list(unused),
     }
 
 
@@ -208,6 +231,11 @@ def print_report(content: Mapping[str, Any], write: Callable[[str], None] = prin
     write("\nFitted, not physics: " + _times_in_words(shipped) + " (docs/scan_time.md says on what)")
     if here:
         write("A fit on this file:  " + _times_in_words(here))
+    for acceleration, ratios in content["speed_up"].items():
+        span = f"{ratios['low']:.2f} to {ratios['high']:.2f}, {ratios['count']} protocols"
+        write(f"R={acceleration} is {ratios['median']:.2f} times as fast as without acceleration ({span})")
+    if content["unused_keys"]:
+        write(f"Not used (misspelt?): {', '.join(content['unused_keys'])}")
     if content["without_printed_time"]:
         write(f"No printed time, so not checked: {', '.join(content['without_printed_time'])}")
     for place, reason in content["refused"].items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,44 @@ from .fitted import SHIPPED, Fitted
 from .protocol import Assumed, Protocol, expected_lines
 from .seconds import ScanTime, scan_time
 
+Reference: TypeAlias = Literal["integrated", "separate", "self_calibrated"]
 Kind: TypeAlias = Literal["integrated", "separate", "SMS", "self-calibrated", "unaccelerated"]
 KINDS: tuple[Kind, ...] = ("integrated", "separate", "SMS", "self-calibrated", "unaccelerated")
 
-# Prefixes of sequence names that the fields of this form do not describe, and what they would need.
-_UNDESCRIBED = {"ep": "EPI: time it with protocol=epi", "resolve": "EPI: time it with protocol=epi"}
-_THREE_D = ("spc", "space", "tfl3d", "mprage", "t1_mpr")
+# Sequence names that the fields of this form do not describe, and what they would need.
+_UNDESCRIBED = {
+    r"ep|resolve": "EPI: time it with protocol=epi",
+    r".*(haste|tgse|trufi|blade|cine)": "no Cartesian turbo spin echo or gradient echo with one readout scheme for all TRs",
+}
+_THREE_D = re.compile(r".*(3d|spc|space|vibe|mprage|mpr\b|tfl|ciss|dess|swi)")
+_MODES: dict[str, Reference] = {
+    "integrated": "integrated",
+    "self-calibration": "self_calibrated",
+    **dict.fromkeys(("separate", "tse/separate", "gre/separate", "epi/separate", "flash/separate"), "separate"),
+}
+# Keys that say nothing of the time, or of what it is compared with; every other unknown key is named in the report.
+INFORMATIONAL = ("protocol", "scanner", "sequence", "parallel_imaging", "deep_resolve", "source")
+TIMING_KEYS = (
+    "console_scan_time_s",
+    "tr_ms",
+    "averages",
+    "concatenations",
+    "slices",
+    "base_resolution",
+    "phase_resolution_percent",
+    "fov_phase_percent",
+    "phase_oversampling_percent",
+    "turbo_factor",
+    "acceleration_factor",
+    "reference_lines",
+    "reference_scan_mode",
+    "phase_partial_fourier",
+    "sms_factor",
+    "measurements",
+    "partitions",
+    "elliptical_scanning",
+)
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +86,7 @@ class ConsoleProtocol:
     acceleration: float = 1.0
     """Of parallel imaging, in the plane."""
     reference_lines: int | None = None
-    reference: Literal["integrated", "separate", "self_calibrated"] = "integrated"
+    reference: Reference = "integrated"
     sms_factor: int = 1
     partitions: int | None = None
     """3D: phase encodes along kz; None: 2D."""
@@ -83,7 +116,7 @@ class ConsoleProtocol:
 
     def _refuse_unless(self, field: str, holds: bool, words: str) -> None:
         if not holds:
-            raise HalfscanError(f"{self.name}: {field}={getattr(self, field)} {words}")
+            raise HalfscanError(f"{_CONSOLE_NAMES.get(field, field)}={getattr(self, field)} {words}")
 
     @property
     def kind(self) -> Kind:
@@ -130,14 +163,14 @@ class ConsoleProtocol:
                 partitions=self.partitions or 1,
                 elliptical=self.elliptical,
                 reference=self.reference if self.acceleration > 1 or self.sms_factor > 1 else "integrated",
-                reference_lines=self.reference_lines,
+                reference_lines=self.reference_lines if self.slices else None,
                 reference_line_s=fitted.reference_line_s,
                 sms_reference_s=fitted.sms_reference_s,
                 preparation_s=fitted.preparation_s,
                 assumed=Assumed() if fitted == SHIPPED else known,
             )
         except HalfscanError as error:
-            raise HalfscanError(f"{self.name}: {one_line(error)}") from error
+            raise HalfscanError(_as_console(one_line(error))) from error
 
     def scan(self, fitted: Fitted = SHIPPED) -> ScanTime:
         """Its seconds, term by term."""
@@ -145,11 +178,32 @@ class ConsoleProtocol:
         try:
             return scan_time(self.lines, protocol, accelerated=self.acceleration > 1)
         except HalfscanError as error:
-            raise HalfscanError(f"{self.name}: {one_line(error)}") from error
+            raise HalfscanError(_as_console(one_line(error))) from error
 
     def without_acceleration(self) -> ConsoleProtocol:
         """The same protocol, fully sampled."""
         return replace(self, acceleration=1.0, printed_s=None)
+
+
+# What a console calls the fields of a protocol.
+_CONSOLE_NAMES = {
+    "printed_s": "console_scan_time_s",
+    "acceleration": "acceleration_factor",
+    "phase_resolution": "phase_resolution_percent / 100",
+    "fov_phase": "fov_phase_percent / 100",
+    "phase_oversampling": "phase_oversampling_percent / 100",
+    "partial_fourier": "phase_partial_fourier",
+    "protocol.echo_train_length": "turbo_factor",
+    "protocol.tr_s": "tr_ms / 1000",
+    "protocol.volumes": "measurements",
+}
+
+
+def _as_console(message: str) -> str:
+    """A protocol's refusal in the console's words."""
+    for ours, theirs in _CONSOLE_NAMES.items():
+        message = message.replace(f"{ours}=", f"{theirs}=") if ours.startswith("protocol.") else message
+    return message.replace("protocol.", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +213,8 @@ class ConsoleFile:
     protocols: tuple[ConsoleProtocol, ...]
     refused: Mapping[str, str]
     """Place and name → reason."""
+    unused: tuple[str, ...] = ()
+    """Keys that the file states and the time does not depend on here: perhaps misspelt."""
 
 
 def read_console_file(path: Path) -> ConsoleFile:
@@ -168,10 +224,10 @@ def read_console_file(path: Path) -> ConsoleFile:
         HalfscanError: no such file, no JSON of that form, or no protocol that can be used.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise HalfscanError(f"{path}: can't be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HalfscanError(f"{path}: is no JSON ({one_line(error)})") from error
     listed = content.get("protocols") if isinstance(content, dict) else content
     if not isinstance(listed, list) or not listed:
@@ -181,12 +237,26 @@ def read_console_file(path: Path) -> ConsoleFile:
         try:
             protocols.append(parse_console(entry))
         except HalfscanError as error:
-            name = entry.get("protocol", "") if isinstance(entry, dict) else ""
+            name = _printable(entry.get("protocol", "")) if isinstance(entry, dict) else ""
             refused[f"protocol {number} {name}".strip()] = one_line(error)
     if not protocols:
         place, reason = next(iter(refused.items()))
         raise HalfscanError(f"{path}: no protocol can be used; {place}: {reason}")
-    return ConsoleFile(protocols=tuple(protocols), refused=refused)
+    known = {*TIMING_KEYS, *INFORMATIONAL}
+    unused = dict.fromkeys(_printable(key) for entry in listed if isinstance(entry, dict) for key in entry if key not in known)
+    return ConsoleFile(protocols=tuple(protocols), refused=refused, unused=tuple(unused))
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"the key {repeated[0]!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _printable(text: object) -> str:
+    """A name that can't break a table or a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text))[:80]
 
 
 def parse_console(entry: object) -> ConsoleProtocol:
@@ -198,13 +268,10 @@ def parse_console(entry: object) -> ConsoleProtocol:
     if not isinstance(entry, dict):
         raise HalfscanError("a protocol must be a JSON object")
     read = _Reader({str(key): value for key, value in entry.items()})
-    name = str(entry.get("protocol") or "protocol")
+    name = _printable(entry.get("protocol") or "protocol")
     partitions = read.count("partitions", None)
-    _refuse_undescribed(str(entry.get("sequence") or ""), partitions)
-    imaging = entry.get("parallel_imaging")
-    acceleration = (
-        1.0 if str(imaging).lower() in ("none", "off") and imaging is not None else read.number("acceleration_factor", 1.0)
-    )
+    _refuse_undescribed(_printable(entry.get("sequence") or ""), partitions)
+    acceleration = _acceleration(read)
     sms = read.count("sms_factor", 1) or 1
     return ConsoleProtocol(
         name=name,
@@ -224,9 +291,9 @@ def parse_console(entry: object) -> ConsoleProtocol:
         reference=_reference(entry.get("reference_scan_mode"), acceleration, sms),
         sms_factor=sms,
         partitions=partitions,
-        elliptical=entry.get("elliptical_scanning") is True,
+        elliptical=_elliptical(entry.get("elliptical_scanning")),
         printed_s=read.number("console_scan_time_s", None),
-        group=str(entry.get("scanner") or ""),
+        group=_printable(entry.get("scanner") or ""),
     )
 
 
@@ -238,8 +305,10 @@ class _Reader:
         value = self.entry.get(key)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise HalfscanError(f"{key}={value!r} must be a number")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise HalfscanError(f"{key}={_printable(repr(value))} must be a number")
+        if not -_MOST <= value <= _MOST or 0 < abs(value) < 1e-3:
+            raise HalfscanError(f"{key}={_printable(value)} is beyond every scan")
         return float(value)
 
     def required(self, key: str) -> float:
@@ -252,8 +321,8 @@ class _Reader:
         value = self.number(key, None)
         if value is None:
             return default
-        if value != int(value):
-            raise HalfscanError(f"{key}={value:g} must be a whole number")
+        if value != int(value) or value < (key != "reference_lines"):
+            raise HalfscanError(f"{key}={value:g} must be a whole number{'' if key == 'reference_lines' else ', at least 1'}")
         return int(value)
 
     def whole(self, key: str) -> int:
@@ -263,29 +332,51 @@ class _Reader:
 
 def _refuse_undescribed(sequence: str, partitions: int | None) -> None:
     lowered = sequence.lower()
-    for prefix, words in _UNDESCRIBED.items():
-        if lowered.startswith(prefix):
+    for pattern, words in _UNDESCRIBED.items():
+        if re.match(pattern, lowered):
             raise HalfscanError(f"sequence={sequence} is {words}")
-    if lowered.startswith(_THREE_D) and partitions is None:
+    if _THREE_D.match(lowered) and partitions is None:
         raise HalfscanError(f"sequence={sequence} is 3D: state its partitions")
 
 
-def _partial_fourier(value: object) -> float:
-    if value is None or str(value).strip().lower() in ("off", "none", ""):
+def _acceleration(read: _Reader) -> float:
+    """Of parallel imaging; 1 only where it is off."""
+    imaging = read.entry.get("parallel_imaging")
+    stated = read.number("acceleration_factor", None)
+    if imaging is None or str(imaging).upper() == "SMS":
+        return 1.0 if stated is None else float(stated)
+    if str(imaging).lower() in ("none", "off"):
+        if stated is not None and stated > 1:
+            raise HalfscanError(f"parallel_imaging={imaging} contradicts acceleration_factor={stated:g}")
         return 1.0
-    numerator, _, denominator = str(value).partition("/")
-    try:
-        return float(numerator) / float(denominator or 1)
-    except (ValueError, ZeroDivisionError) as error:
-        raise HalfscanError(f"phase_partial_fourier={value!r} must be Off or a fraction such as 7/8") from error
+    if stated is None:
+        raise HalfscanError(f"acceleration_factor is missing, and parallel_imaging is {_printable(imaging)}")
+    return float(stated)
 
 
-def _reference(value: object, acceleration: float, sms: int) -> Literal["integrated", "separate", "self_calibrated"]:
-    stated = str(value or "").lower()
-    if "separate" in stated:
-        return "separate"
-    if "self" in stated:
-        return "self_calibrated"
-    if "integrated" in stated or (acceleration <= 1 and sms <= 1):
+def _elliptical(value: object) -> bool:
+    if value is None or value is False or value == "Off":
+        return False
+    if value is True or value == "On":
+        return True
+    raise HalfscanError(f"elliptical_scanning={_printable(repr(value))} must be true or false")
+
+
+def _partial_fourier(value: object) -> float:
+    if value is None or value == "Off":
+        return 1.0
+    found = re.fullmatch(r"(\d)/(\d)", str(value))
+    if found is None or found.group(2) == "0":
+        raise HalfscanError(f"phase_partial_fourier={_printable(repr(value))} must be Off or a fraction such as 7/8")
+    return int(found.group(1)) / int(found.group(2))
+
+
+def _reference(value: object, acceleration: float, sms: int) -> Reference:
+    if value is None and acceleration <= 1 and sms <= 1:
         return "integrated"
-    raise HalfscanError(f"reference_scan_mode={value!r}: an accelerated scan needs Integrated, Separate or Self-calibration")
+    mode = _MODES.get(str(value).strip().lower())
+    if mode is None:
+        raise HalfscanError(
+            f"reference_scan_mode={_printable(value)} must be Integrated, Separate (or TSE/Separate) or Self-calibration"
+        )
+    return mode

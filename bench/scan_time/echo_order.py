@@ -27,14 +27,6 @@ class EchoOrder:
     lines: npt.NDArray[np.int64]
     """(shot, echo) index along ky, −1 where an echo has no line left to read."""
 
-    @property
-    def shots(self) -> int:
-        return int(self.lines.shape[0])
-
-    def echo_of(self) -> dict[int, int]:
-        """Line → the echo that reads it, counted from 0."""
-        return {int(line): echo for echo in range(self.lines.shape[1]) for line in self.lines[:, echo] if line >= 0}
-
 
 def linear_order(lines: Sequence[int] | npt.NDArray[np.integer], echo_train_length: int) -> EchoOrder:
     """Orders lines linearly.
@@ -44,10 +36,13 @@ def linear_order(lines: Sequence[int] | npt.NDArray[np.integer], echo_train_leng
         echo_train_length: lines a shot.
     """
     ordered = np.sort(np.asarray(lines, dtype=np.int64))
-    shots = -(-ordered.size // echo_train_length)
-    padded = np.full(shots * echo_train_length, -1, dtype=np.int64)
-    padded[: ordered.size] = ordered
-    return EchoOrder(lines=padded.reshape(echo_train_length, shots).T)
+    table = np.full((-(-ordered.size // echo_train_length), echo_train_length), -1, dtype=np.int64)
+    # Echoes that have no line left are spread over the train, so that the centre stays where it is.
+    echoes = np.floor(echo_train_length * _position(ordered, ordered)).astype(int)
+    for echo in range(echo_train_length):
+        band = ordered[echoes == echo]
+        table[: band.size, echo] = band
+    return EchoOrder(lines=table)
 
 
 def warnings(mask: Mask, protocol: Protocol) -> tuple[str, ...]:
@@ -57,7 +52,7 @@ def warnings(mask: Mask, protocol: Protocol) -> tuple[str, ...]:
         mask: over ky, or over ky and kx.
     """
     found = []
-    sampled = np.flatnonzero(mask.sampled if mask.sampled.ndim == 1 else mask.sampled.any(axis=1))
+    sampled, acquired = np.flatnonzero(mask.along_ky(mask.sampled)), np.flatnonzero(mask.along_ky(mask.acquired))
     if mask.sampled.ndim > 1:
         found.append("the mask leaves out samples along the readout, which a scan reads at no cost: only whole lines save time")
     steps = np.diff(sampled)
@@ -67,7 +62,7 @@ def warnings(mask: Mask, protocol: Protocol) -> tuple[str, ...]:
             "take calibration lines from a separate reference and an even mask"
         )
     if protocol.sequence == "tse" and protocol.dimension == 2 and 1 < protocol.echo_train_length <= sampled.size:
-        found += _shifted_echoes(sampled, np.flatnonzero(mask.acquired), mask.acquired.size // 2, protocol)
+        found += _shifted_echoes(sampled, acquired, mask.acquired.shape[0] // 2, protocol)
     return tuple(found)
 
 

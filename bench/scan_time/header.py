@@ -13,6 +13,8 @@ from .protocol import Protocol
 from .seconds import ScanTime
 
 # What a header and a protocol both may state.
+_SAME = {"mprage": ("mprage", "gre")}
+"""What else a header may call a protocol's sequence."""
 SHARED = ("tr_s", "echo_train_length", "echo_spacing_s", "averages", "concatenations", "dummies")
 
 
@@ -25,6 +27,13 @@ class Timed:
     """Field → `header`, or `header instead of VALUE` where the protocol stated another; all others are the protocol's."""
     recorded: Quantity
     """Duration of the full scan that the scanner itself recorded [s]."""
+
+    def blame(self, message: str) -> str:
+        """A refusal's message, with what the header stated before it: overriding the protocol would not mend that."""
+        if not self.origins:
+            return message
+        stated = ", ".join(f"{name}={getattr(self.protocol, name):g}" for name in self.origins)
+        return f"with {stated} of the data's own header, {message}; protocol.timing=protocol leaves the header aside"
 
     def residual(self, full: ScanTime) -> Quantity:
         """Modelled less recorded duration of the full scan [s]: how far the model is from this very scanner."""
@@ -48,6 +57,11 @@ def with_header(protocol: Protocol, timing: Timing) -> Timed:
     if protocol.sequence in ("epi", "mprage"):
         # EPI's follows from its lines and segments; of an inversion's shot headers commonly say 1.
         stated.pop("echo_train_length", None)
+    if protocol.timing == "header" and timing.sequence not in (None, *_SAME.get(protocol.sequence, (protocol.sequence,))):
+        raise HalfscanError(
+            f"the data's header says that they are {timing.sequence}, and protocol {protocol.name} is {protocol.sequence}: "
+            "choose another protocol; protocol.timing=protocol leaves the header aside"
+        )
     if protocol.timing == "protocol" or not stated:
         return Timed(protocol=protocol, origins={}, recorded=recorded)
     origins = {}

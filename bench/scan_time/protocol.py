@@ -25,6 +25,8 @@ Range: TypeAlias = Sequence[float] | None
 
 SEQUENCES = ("tse", "gre", "mprage", "epi")
 REFERENCES = ("integrated", "separate", "self_calibrated")
+# Beyond these nobody scans, and arithmetic overflows.
+MOST, LONGEST_S = 1_000_000, 3600.0
 _OPTIONAL_COUNTS = ("slices", "concatenations", "slices_per_tr")
 # No whole-body gradient system reads echoes faster; stated where a protocol says nothing of its echo spacing.
 SHORTEST_ECHO_SPACING_S = 0.0002
@@ -148,14 +150,31 @@ class Protocol:
             raise HalfscanError(
                 f"protocol.dimension=2 contradicts partitions={self.partitions}, elliptical={self.elliptical}: these are of 3D"
             )
-        if self.dimension == 3 and (self.sms_factor > 1 or self.passes > 1):
-            raise HalfscanError("protocol.dimension=3 contradicts sms_factor or concatenations above 1: a slab has no slices")
+        if self.dimension == 3 and (self.sms_factor > 1 or self.passes > 1 or self.slices or self.slices_per_tr):
+            raise HalfscanError(
+                "protocol.dimension=3 contradicts slices, slices_per_tr, sms_factor and concatenations: a slab has none"
+            )
+        if self.sequence == "gre" and self.echo_train_length > 1:
+            raise HalfscanError(
+                f"protocol.echo_train_length={self.echo_train_length} contradicts sequence=gre, which reads one line a TR: "
+                "mprage and epi read several"
+            )
+        if self.reference == "separate" and self.reference_lines is not None and self.slices is None and self.dimension == 2:
+            raise HalfscanError(
+                f"protocol.reference_lines={self.reference_lines} of a separate reference need slices to be timed"
+            )
         if self.sequence == "epi" and self.echo_train_length > 1:
             raise HalfscanError("protocol.echo_train_length: EPI's follows from its lines and segments; leave it at 1")
         if self.sequence != "epi" and self.segments > 1:
             raise HalfscanError(f"protocol.segments={self.segments} contradicts sequence={self.sequence}: segments are of EPI")
         if self.slices is not None and self.sms_factor > self.slices:
             raise HalfscanError(f"protocol.sms_factor={self.sms_factor} is larger than slices={self.slices}")
+        if self.slices is not None and self.concatenations is not None:
+            groups = math.ceil(self.slices / self.sms_factor)
+            if self.concatenations > groups:
+                raise HalfscanError(
+                    f"protocol.concatenations={self.concatenations} are more than the {groups} excitations of slices"
+                )
         fitting = self.excitations_per_tr
         if self.slices is not None and fitting is not None and self.passes * fitting * self.sms_factor < self.slices:
             raise HalfscanError(
@@ -220,6 +239,8 @@ class Protocol:
         if self.sequence == "epi":
             if self.segments > steps:
                 raise HalfscanError(f"protocol.segments={self.segments} are more than the {steps} sampled lines")
+            if math.ceil(steps / self.echoes(steps)) < self.segments:
+                raise HalfscanError(f"protocol.segments={self.segments} leave a shot without any of the {steps} sampled lines")
             self.check_train(self.echoes(steps))
             return self.segments
         if self.echo_train_length > steps:
@@ -245,13 +266,21 @@ class Protocol:
         if separate and (self.slices is None or self.reference_lines is None):
             value, (low, high) = (SMS_S, SMS_RANGE_S) if together else (SEPARATE_S, SEPARATE_RANGE_S)
             return Quantity(value=value, unit="s", method="assumed", low=low, high=high)
+        method = "stated" if self.assumed.reference_line_s is None and self.assumed.sms_reference_s is None else "assumed"
         line, band = self.assumption("reference_line_s", "s"), self.assumption("sms_reference_s", "s")
-        count = (self.reference_lines or 0) * math.ceil((self.slices or 0) / self.sms_factor) if separate else 0
+        count = self.reference_excitations
         value, low, high = (
             count * (at_line or 0.0) + (at_band or 0.0) * together
             for at_line, at_band in ((line.value, band.value), (line.low, band.low), (line.high, band.high))
         )
-        return Quantity(value=value, unit="s", method="modelled", low=low, high=high)
+        return Quantity(value=value, unit="s", method=method, low=low, high=high)
+
+    @property
+    def reference_excitations(self) -> int:
+        """Excitations times lines of a separate reference scan; 0 where there is none, or where they are not known."""
+        if self.reference != "separate":
+            return 0
+        return (self.reference_lines or 0) * math.ceil((self.slices or 0) / self.sms_factor)
 
 
 def _one_of(name: str, value: object, known: Sequence[str]) -> None:
@@ -260,21 +289,30 @@ def _one_of(name: str, value: object, known: Sequence[str]) -> None:
 
 
 def _count(name: str, value: float | None, least: int) -> None:
-    if value is not None and (not math.isfinite(value) or value < least or value != int(value)):
-        raise HalfscanError(f"protocol.{name}={value} must be a whole number, at least {least}")
+    if value is None:
+        return
+    if not least <= value <= MOST or value != int(value):
+        raise HalfscanError(f"protocol.{name}={_short(value)} must be a whole number from {least} to {MOST:,}")
+
+
+def _short(value: float) -> str:
+    """A number for messages: overlong integers are cut."""
+    said = str(value)
+    return said if len(said) <= 24 else said[:20] + "..."
 
 
 def _at_least(name: str, value: float | None, bound: float, exclusive: bool = False) -> None:
     if value is None:
         return
-    if not math.isfinite(value) or value < bound or (exclusive and value == bound):
-        raise HalfscanError(f"protocol.{name}={value} must be {'above' if exclusive else 'at least'} {bound}")
+    if not bound <= value <= LONGEST_S or (exclusive and value == bound):
+        least = f"{'above' if exclusive else 'at least'} {bound}"
+        raise HalfscanError(f"protocol.{name}={_short(value)} must be {least}, and at most {LONGEST_S:g} s")
 
 
 def _check_range(name: str, value: float, bounds: Range) -> None:
     if bounds is None:
         return
-    if len(bounds) != 2 or not all(math.isfinite(bound) and bound >= 0 for bound in bounds) or bounds[0] > bounds[1]:
+    if len(bounds) != 2 or not all(0 <= bound <= MOST for bound in bounds) or bounds[0] > bounds[1]:
         raise HalfscanError(f"protocol.assumed.{name}={list(bounds)} must be [low, high], or null where the value is known")
     if not bounds[0] <= value <= bounds[1]:
         raise HalfscanError(

@@ -1,8 +1,9 @@
 """Pulseq: the seconds of a `.seq` file, and a mask written as one, so that a physicist can run that very pattern.
 
 Needs pypulseq (`pip install halfscan[pulseq]`; MIT). The sequences are plain on purpose: slice-selective sinc pulses, linear
-echo order (`echo_order`), crushers around every refocusing pulse in TSE, RF and gradient spoiling in GRE. Tuning them to a
-scanner is the physicist's part; check its limits before it plays anything.
+echo order (`echo_order`), crushers around every refocusing pulse in TSE, RF and gradient spoiling in GRE, the slices of a TR
+interleaved. Samples lie symmetric about the centre of a line, half a sample from where a Fourier transform has it: a phase ramp
+that magnitudes do not see. Tuning to a scanner is the physicist's part; check its limits before it plays anything.
 
 Source: Layton et al., Pulseq, Magn Reson Med 77 (2017) 1544; Ravi et al., PyPulseq, JOSS 4 (2019) 1725.
 """
@@ -34,6 +35,9 @@ EXCITATION_S, REFOCUSING_S = 0.0025, 0.002
 READOUT_SHARE = 0.35
 """Of an echo spacing that reads data."""
 GRE_READOUT_S = 0.0032
+BLOCKS_MOST = 2_000_000
+"""Above, a file would take hours to write and no scanner to load."""
+LONGEST_S = 86_400.0
 CRUSHER_CYCLES = 4.0
 """Dephasing across a slice by one crusher [cycles]."""
 GRE_FLIP_DEG = 15.0
@@ -52,6 +56,8 @@ class SeqTime:
     """Blocks that record data."""
     timing_errors: int
     """Complaints of Pulseq's own timing check."""
+    geometry: str | None = None
+    """Of a file that was written here."""
     formula_s: float | None = None
     """Shots and dummies of the formula, for a file that was written here [s]; it holds neither reference nor preparation."""
     warnings: tuple[str, ...] = ()
@@ -63,6 +69,8 @@ class SeqTime:
         """For people."""
         state = "timing check passed" if not self.timing_errors else f"timing check: {self.timing_errors} errors"
         said = [f"{self.path}: {self.seconds:.3f} s, {self.blocks} blocks, {self.readouts} readouts, {state}"]
+        if self.geometry is not None:
+            said.append(self.geometry)
         if self.formula_s is not None:
             off = 100 * (self.seconds / self.formula_s - 1)
             said.append(f"Formula: {self.formula_s:.3f} s of shots and dummies ({off:+.2f} % in the file)")
@@ -74,7 +82,9 @@ class Geometry:
     """What a written sequence needs beside the protocol."""
 
     fov_mm: float = 256.0
-    """Along readout and phase [mm]."""
+    """Along phase [mm]."""
+    fov_readout_mm: float = 256.0
+    """Along readout, oversampling included [mm]."""
     slice_mm: float = 5.0
     readout: int = 256
     """Samples of a line."""
@@ -82,10 +92,10 @@ class Geometry:
     max_slew_t_m_s: float = 130.0
 
     def __post_init__(self) -> None:
-        for name in ("fov_mm", "slice_mm", "readout", "max_gradient_mt_m", "max_slew_t_m_s"):
+        for name in ("fov_mm", "fov_readout_mm", "slice_mm", "readout", "max_gradient_mt_m", "max_slew_t_m_s"):
             value = getattr(self, name)
-            if not math.isfinite(value) or value <= 0:
-                raise HalfscanError(f"{name}={value} must be above 0")
+            if not 0 < value <= 10_000:
+                raise HalfscanError(f"{name}={value} must be above 0, and at most 10000")
 
 
 def read_seq(path: Path) -> SeqTime:
@@ -95,16 +105,29 @@ def read_seq(path: Path) -> SeqTime:
         HalfscanError: no pypulseq, no such file, or no Pulseq file.
     """
     pulseq = _pypulseq()
-    if not path.is_file():
-        raise HalfscanError(f"{path}: no such file")
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise HalfscanError(f"{str(path)[:80]}: can't be read ({error.strerror})") from error
+    if not found:
+        raise HalfscanError(f"{path}: {'is no file' if path.exists() else 'no such file'}")
     sequence = pulseq.Sequence()
     try:
         with _quiet():
             sequence.read(str(path))
-            return _measure(sequence, path)
+            measured = _measure(sequence, path)
     except Exception as error:
         # The reader raises whatever a malformed line trips: its own errors, index, value and key errors.
-        raise HalfscanError(f"{path}: can't be read as a Pulseq file ({one_line(error)})") from error
+        raise HalfscanError(f"{path}: can't be read as a Pulseq file ({type(error).__name__}: {one_line(error)})") from error
+    stated = sequence.definitions.get("TotalDuration")
+    if not 0 < measured.seconds <= LONGEST_S:
+        raise HalfscanError(f"{path}: its blocks take {measured.seconds:g} s, which is no scan: is the file damaged?")
+    if stated is not None and not math.isclose(float(np.ravel(stated)[0]), measured.seconds, rel_tol=1e-3, abs_tol=1e-3):
+        raise HalfscanError(
+            f"{path}: it states a TotalDuration of {float(np.ravel(stated)[0]):g} s and its blocks take {measured.seconds:g} s: "
+            "is the file damaged?"
+        )
+    return measured
 
 
 def _measure(sequence: Any, path: Path) -> SeqTime:
@@ -137,8 +160,14 @@ def write_seq(breakdown: Breakdown, geometry: Geometry, path: Path) -> SeqTime:
         raise HalfscanError(f"{path}: a Pulseq file ends in .seq")
     protocol, mask = breakdown.protocol, breakdown.mask
     _refuse_unwritable(protocol)
-    lines = np.flatnonzero(mask.sampled if mask.sampled.ndim == 1 else mask.sampled.any(axis=1))
-    order = linear_order(lines, protocol.echo_train_length)
+    if mask.sampled.ndim > 1:
+        raise HalfscanError(f"sampling={mask.pattern} leaves out samples along the readout: a 2D sequence reads whole lines")
+    order = linear_order(np.flatnonzero(mask.sampled), protocol.echo_train_length)
+    scan = breakdown.scans.candidate
+    slices = protocol.slices or protocol.passes
+    echoes = slices * protocol.echo_train_length * (scan.shots * protocol.averages * protocol.volumes + protocol.dummies)
+    if 5 * echoes > BLOCKS_MOST:
+        raise HalfscanError(f"the sequence would have some {5 * echoes:.0e} blocks: lower averages, volumes, slices or dummies")
     try:
         with _quiet():
             build = _TurboSpinEcho if protocol.sequence == "tse" else _GradientEcho
@@ -153,13 +182,14 @@ def write_seq(breakdown: Breakdown, geometry: Geometry, path: Path) -> SeqTime:
         raise HalfscanError(
             f"the sequence fails Pulseq's timing check ({one_line(Exception(complaints[0]))}): nothing is written"
         )
-    for name, value in (
-        ("Name", f"halfscan_{protocol.sequence}"),
-        ("FOV", [geometry.fov_mm / 1000, geometry.fov_mm / 1000, geometry.slice_mm / 1000]),
-        ("PhaseEncodingLines", mask.acquired.size),
-        ("MaskSHA256", mask.hash),
-    ):
-        sequence.set_definition(name, value)
+    with _quiet():
+        for name, value in (
+            ("Name", f"halfscan_{protocol.sequence}"),
+            ("FOV", [geometry.fov_readout_mm / 1000, geometry.fov_mm / 1000, geometry.slice_mm * slices / 1000]),
+            ("PhaseEncodingLines", mask.acquired.size),
+            ("MaskSHA256", mask.hash),
+        ):
+            sequence.set_definition(name, value)
     with whole_file(path) as draft, _quiet():
         written = draft.with_suffix(".seq")  # pypulseq writes to no other
         try:
@@ -167,10 +197,13 @@ def write_seq(breakdown: Breakdown, geometry: Geometry, path: Path) -> SeqTime:
             written.replace(draft)
         finally:
             written.unlink(missing_ok=True)
-    found = _measure(sequence, path)
-    scan = breakdown.scans.candidate
+    said = (
+        f"Geometry: {geometry.fov_readout_mm:g} mm in {geometry.readout} samples along readout, {geometry.fov_mm:g} mm in "
+        f"{mask.acquired.size} lines along phase, {slices} slice{'s' if slices > 1 else ''} of {geometry.slice_mm:g} mm"
+    )
     formula = scan.shots_s + (scan.dummies.value or 0.0)
-    return SeqTime(**{**asdict(found), "formula_s": formula, "warnings": breakdown.warnings})
+    measured = asdict(_measure(sequence, path))
+    return SeqTime(**{**measured, "geometry": said, "formula_s": formula, "warnings": breakdown.warnings})
 
 
 def _refuse_unwritable(protocol: Protocol) -> None:
@@ -178,8 +211,6 @@ def _refuse_unwritable(protocol: Protocol) -> None:
         raise HalfscanError(
             f"protocol {protocol.name} is {protocol.dimension}D {protocol.sequence}: only 2D tse and gre are written as .seq"
         )
-    if protocol.sequence == "gre" and protocol.echo_train_length > 1:
-        raise HalfscanError(f"protocol.echo_train_length={protocol.echo_train_length}: a gre .seq reads one line a TR")
     if protocol.sequence == "tse" and protocol.echo_spacing_s is None:
         raise HalfscanError("protocol.echo_spacing_s=null: a tse .seq needs it, such as protocol.echo_spacing_s=0.01")
     if protocol.sms_factor > 1:
@@ -222,12 +253,13 @@ class _Sequence2D:
             adc_dead_time=GRADIENT_RASTER_S,
         )
         self.sequence = pulseq.Sequence(self.limits)
+        self.labels: dict[str, int] = {}
         self.dk = 1000 / geometry.fov_mm
-        """Step in k-space [1/m]."""
+        """Step in k-space along phase [1/m]."""
         dwell = max(ADC_RASTER_S, math.floor(readout_s / geometry.readout / ADC_RASTER_S) * ADC_RASTER_S)
         sampled = geometry.readout * dwell
         flat = _up(sampled + 2 * GRADIENT_RASTER_S)
-        amplitude = geometry.readout * self.dk / sampled
+        amplitude = geometry.readout * (1000 / geometry.fov_readout_mm) / sampled
         self.gx = pulseq.make_trapezoid("x", amplitude=amplitude, flat_time=flat, system=self.limits)
         delay = self.gx.rise_time + math.floor((flat - sampled) / 2 / 1e-6) * 1e-6
         self.adc = pulseq.make_adc(geometry.readout, dwell=dwell, delay=delay, system=self.limits)
@@ -245,21 +277,31 @@ class _Sequence2D:
     def play(self, order: EchoOrder) -> Any:
         """All concatenations, dummies, volumes, averages and shots, the slices of a concatenation within each TR."""
         protocol = self.protocol
-        slices = protocol.slices or protocol.passes * (protocol.slices_per_tr or 1)
+        slices = protocol.slices or protocol.passes
         idle = np.full(order.lines.shape[1], -1)
         for first in range(protocol.passes):
-            together = range(first, slices, protocol.passes)
+            neighbours = range(first, slices, protocol.passes)
+            # Every second slice first: neighbours within a TR would saturate each other.
+            together = [*neighbours[::2], *neighbours[1::2]]
             slot = math.floor(protocol.tr_s / len(together) / GRADIENT_RASTER_S + 1e-6) * GRADIENT_RASTER_S
             rest = _up(protocol.tr_s - slot * len(together)) if len(together) > 1 else 0.0
-            trains = [idle] * protocol.dummies + list(order.lines) * (protocol.averages * protocol.volumes)
-            for train in trains:
+            repetitions = [(average, volume) for volume in range(protocol.volumes) for average in range(protocol.averages)]
+            trains = [(idle, (0, 0))] * protocol.dummies
+            trains += [(train, repetition) for repetition in repetitions for train in order.lines]
+            for number, (train, (average, volume)) in enumerate(trains):
                 for place in together:
                     last = place == together[-1]
-                    self.excite(train, self.slice_offset(place, slices), slot + (rest if last else 0.0))
+                    self.labels = {"SLC": place, "AVG": average, "REP": volume}
+                    self.excite(train, self.slice_offset(place, slices), slot + (rest if last else 0.0), number)
         return self.sequence
 
-    def excite(self, train: Any, offset_m: float, slot_s: float) -> None:
-        """One excitation with its echoes, filled up to its slot [s]."""
+    def excite(self, train: Any, offset_m: float, slot_s: float, number: int) -> None:
+        """One excitation of a slice with its echoes, filled up to its slot [s].
+
+        Args:
+            number: of the TR, counted from 0: all its slices share the phase of RF spoiling, whose increments a slice would
+                otherwise see with gaps.
+        """
         raise NotImplementedError
 
     def fill(self, used_s: float, slot_s: float) -> None:
@@ -275,7 +317,9 @@ class _Sequence2D:
         if line < 0:
             self.sequence.add_block(self.gx)
         else:
-            self.sequence.add_block(self.gx, self.adc, self.pp.make_label("LIN", "SET", int(line)))
+            stated = {"LIN": int(line), **self.labels}
+            labels = [self.pp.make_label(name, "SET", value) for name, value in stated.items()]
+            self.sequence.add_block(self.gx, self.adc, *labels)
 
 
 class _TurboSpinEcho(_Sequence2D):
@@ -305,7 +349,7 @@ class _TurboSpinEcho(_Sequence2D):
         self.prephase = pulseq.make_trapezoid("x", area=self.gx.area / 2, duration=self.first_s, system=self.limits)
         self.before_s = excitation_s + self.first_s
 
-    def excite(self, train: Any, offset_m: float, slot_s: float) -> None:
+    def excite(self, train: Any, offset_m: float, slot_s: float, number: int) -> None:
         add, encode = self.sequence.add_block, self.encode
         self.excitation.freq_offset = self.gz_excitation.amplitude * offset_m
         self.refocusing.freq_offset = self.gz_refocusing.amplitude * offset_m
@@ -347,13 +391,11 @@ class _GradientEcho(_Sequence2D):
         self.rephase = pulseq.make_trapezoid("z", area=rephase.area, duration=self.encode_s, system=self.limits)
         self.spoiler = pulseq.make_trapezoid("z", area=CRUSHER_CYCLES / thickness, duration=self.encode_s, system=self.limits)
         self.used_s = float(pulseq.calc_duration(self.excitation, self.gz)) + 2 * self.encode_s + self.read_s
-        self.excitations = 0
 
-    def excite(self, train: Any, offset_m: float, slot_s: float) -> None:
+    def excite(self, train: Any, offset_m: float, slot_s: float, number: int) -> None:
         (line,) = train
         add, encode = self.sequence.add_block, self.encode
-        count, self.excitations = self.excitations, self.excitations + 1
-        phase = math.radians(SPOILING_INCREMENT_DEG * count * (count + 1) / 2 % 360)
+        phase = math.radians(SPOILING_INCREMENT_DEG * number * (number + 1) / 2 % 360)
         self.excitation.freq_offset = self.gz.amplitude * offset_m
         centre = self.pp.calc_rf_center(self.excitation)[0]
         self.excitation.phase_offset = phase - 2 * math.pi * self.excitation.freq_offset * centre

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
+from ..errors import HalfscanError, one_line
 from ..quantity import Quantity
 from .protocol import Protocol
 
@@ -30,8 +31,6 @@ class ScanTime:
     """That read the steps once."""
     echoes: int
     """Lines of one shot."""
-    trs: int
-    """TRs that read data, over averages, volumes and concatenations."""
     shots_s: float
     """What they take [s]."""
     dummies: Quantity
@@ -81,7 +80,6 @@ def scan_time(lines: int, protocol: Protocol, *, accelerated: bool = True) -> Sc
         steps=steps,
         shots=shots,
         echoes=protocol.echoes(steps),
-        trs=protocol.passes * repetitions,
         shots_s=train * repetitions,
         dummies=_times(dummies, train, "s"),
         reference=protocol.reference_scan() if accelerated or protocol.sms_factor > 1 else nothing,
@@ -108,6 +106,13 @@ def reduction(candidate: ScanTime, baseline: ScanTime) -> Quantity:
     return Quantity(value=value, unit="1", method="modelled", low=min(corners), high=max(corners))
 
 
+def _baseline(name: str, lines: int, protocol: Protocol, *, accelerated: bool = True) -> ScanTime:
+    try:
+        return scan_time(lines, protocol, accelerated=accelerated)
+    except HalfscanError as error:
+        raise HalfscanError(f"{name}: {one_line(error)}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScanComparison:
     """The candidate's seconds beside full sampling and the clinical protocol."""
@@ -132,7 +137,7 @@ def compare_scan_times(sampled: int, acquired: int, protocol: Protocol) -> ScanC
     clinical = replace(protocol, reference="integrated")
     return ScanComparison(
         candidate=scan_time(sampled, protocol, accelerated=sampled < acquired),
-        full=scan_time(acquired, protocol, accelerated=False),
-        clinical=scan_time(protocol.clinical.lines(acquired), clinical),
+        full=_baseline("full sampling", acquired, protocol, accelerated=False),
+        clinical=_baseline(f"the clinical baseline {protocol.clinical.name}", protocol.clinical.lines(acquired), clinical),
         clinical_name=protocol.clinical.name,
     )

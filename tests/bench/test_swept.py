@@ -27,7 +27,7 @@ SWEPT = [
     "sampling.acs_lines=12",
     "mask_replicate=3",
     "protocol=flash",
-    "protocol.sequence=gre",
+    "protocol.sequence=gre protocol.echo_train_length=1",
     "protocol.name=other",
     "protocol.tr_s=1.0",
     "protocol.echo_train_length=2",

@@ -21,12 +21,12 @@ HEADER = """<?xml version="1.0" encoding="utf-8"?>
     <encodingLimits><average><minimum>0</minimum><maximum>1</maximum><center>0</center></average></encodingLimits>
     <echoTrainLength>4</echoTrainLength>
   </encoding>
-  <sequenceParameters><TR>2800</TR><TE>33</TE><TI>100</TI><echo_spacing>11.1</echo_spacing></sequenceParameters>
+  <sequenceParameters><TR>2800</TR><TE>33</TE><TI>100</TI><sequence_type>TurboSpinEcho</sequence_type><echo_spacing>11.1</echo_spacing></sequenceParameters>
 </ismrmrdHeader>"""
 
 
 def test_a_header_in_milliseconds() -> None:
-    expected = Timing(tr_s=2.8, te_s=0.033, echo_spacing_s=pytest.approx(0.0111), echo_train_length=4, averages=2)
+    expected = Timing(sequence="tse", tr_s=2.8, te_s=0.033, echo_spacing_s=pytest.approx(0.0111), echo_train_length=4, averages=2)
     assert header_timing(HEADER) == expected
     assert header_timing(HEADER.encode()) == expected
     assert header_timing(HEADER.replace(' xmlns="http://www.ismrm.org/ISMRMRD"', "")) == expected
@@ -51,9 +51,15 @@ def test_a_sidecar() -> None:
     assert first_stated(Timing(tr_s=1.0), Timing(tr_s=2.0, te_s=0.1)) == Timing(tr_s=1.0, te_s=0.1)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"TR_ms": -1}, {"averages": 1.5}, {"averages": 0}, {"dummies": -1}, {"scan_time_s": float("inf")}]
-)
+WRONG = [
+    *({"TR_ms": value} for value in (-1, True, 10**400)),
+    *({"averages": value} for value in (1.5, 0, [2])),
+    {"dummies": -1},
+    {"scan_time_s": float("inf")},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{next(iter(wrong))} {str(next(iter(wrong.values())))[:8]}")
 def test_a_sidecar_s_nonsense_is_refused(wrong: dict[str, float], write_kspace: Callable[..., Path]) -> None:
     path = write_kspace(sidecar={"axes": ["slice", "coil", "ky", "kx"], **wrong})
     with pytest.raises(HalfscanError, match=rf"scan.json: .*{next(iter(wrong))}"):

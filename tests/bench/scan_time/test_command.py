@@ -26,7 +26,7 @@ def test_the_breakdown(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         "lines along ky                                   110               368               196",
         "TR 3 s · shots                                42.0 s           138.0 s            75.0 s",
-        "R = 4 promises -75 %; this mask achieves R = 3.35",
+        "R = 4 promises -75 %; it achieves R = 3.35",
         "-67 % against full sampling",
         "-42 % against SENSE R=2",
         "tr_s 3 s, echo_train_length 8",
@@ -57,7 +57,7 @@ def test_json_says_every_term(capsys: pytest.CaptureFixture[str]) -> None:
     assert content["reduction_full"]["value"] == pytest.approx(1 - total / content["full"]["seconds"]["value"])
     assert content["full_recorded"]["value"] is None
     assert content["full_recorded"]["reason"]
-    assert content["timing"]["tr_s"] == {"value": "4 s", "from": "protocol tse_brain"}
+    assert content["timing"]["tr_s"] == {"value": 4.0, "from": "protocol tse_brain"}
     assert set(content["assumptions"]) == {"dummies", "preparation"}
 
 
@@ -66,7 +66,7 @@ def test_lines_and_timing_of_the_data(write_kspace: Callable[..., Path], capsys:
     data = ["dataset=array", f"dataset.path={write_kspace(sidecar=sidecar, height=48)}", "sampling.acs_lines=10"]
     content = _json(capsys, *data)
     assert content["full"]["lines"] == 48
-    assert content["timing"]["tr_s"] == {"value": "2.5 s", "from": "header instead of 4"}
+    assert content["timing"]["tr_s"] == {"value": 2.5, "from": "header instead of 4"}
     assert content["residual"]["value"] == pytest.approx(2.5 * 13 + 1.5 - 40.0)
     assert _json(capsys, *data, "protocol.timing=protocol")["full"]["shots_s"] == 4.0 * 4
     assert main(["time", *data]) == 0
@@ -83,7 +83,7 @@ def test_every_protocol_prints(protocol: str, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["sampling.acceleration=2,4"], "one mask at a time"),
+        (["sampling.acceleration=2,4"], "an override has several values"),
         (["sampling.acceleration=999"], "sampling.acceleration=999 is larger than the 368 lines"),
         (["protocol.echo_train_length=200", "protocol.tr_s=9"], "longer than the 110 sampled lines"),
         (["protocol.tr_s=0.05"], "protocol.tr_s=0.05 is shorter than 1 echo train of 12 echoes 10 ms apart"),
@@ -98,6 +98,23 @@ def test_every_protocol_prints(protocol: str, capsys: pytest.CaptureFixture[str]
         (["--seq", "a.seq", "sampling.acceleration=4"], "--seq takes no overrides"),
         (["--page", "p.html", "--json"], "--json does not go with --page"),
         (["--page", "/proc/nowhere/p.html"], "can't be written"),
+        (["--page", "."], "can't be written"),
+        (["--page", "p" * 300], "can't be written"),
+        (["--seq", "p" * 300], "can't be read"),
+        (["--page", "p.html", "--slice-mm", "3"], "--fov-mm and --slice-mm are of --write-seq"),
+        (["--lines", "many"], "argument --lines: invalid int value: 'many'"),
+        (["--lines", "9" * 30], "--lines"),
+        (["protocol.tr_s=1e308"], "protocol.tr_s=1e+308 must be above 0, and at most 3600 s"),
+        (["protocol.averages=" + "9" * 320], "protocol.averages"),
+        (["sampling._target_=builtins.dict"], "halfscan's own kinds"),
+        (["protocol.slices=2", "protocol.concatenations=30"], "protocol.concatenations=30 are more than the 2"),
+        (["protocol=mprage", "protocol.slices=30"], "protocol.dimension=3 contradicts slices"),
+        (
+            ["protocol.clinical.acceleration=64", "protocol.clinical.acs_lines=0"],
+            "the clinical baseline SENSE R=2: ",
+        ),
+        (["sampling=poisson_disc", "--lines", "64", "protocol=flash", "--write-seq", "x.seq"], "reads whole lines"),
+        (["protocol=flash", "protocol.averages=100000", "--write-seq", "x.seq"], "blocks"),
         (["--write-seq", "x.seq", "--fov-mm", "nan"], "fov_mm=nan must be above 0"),
     ],
 )

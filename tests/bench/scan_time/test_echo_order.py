@@ -24,7 +24,7 @@ def test_every_line_is_read_once_and_echoes_read_ascending_bands(lines: set[int]
     order = linear_order(sorted(lines), train)
     read = order.lines[order.lines >= 0]
     assert sorted(read.tolist()) == sorted(lines)
-    assert order.shots == -(-len(lines) // train)
+    assert order.lines.shape == (-(-len(lines) // train), train)
     bands = [band[band >= 0] for band in order.lines.T]
     filled = [band for band in bands if band.size]
     assert all(before.max() < after.min() for before, after in pairwise(filled))
@@ -32,8 +32,14 @@ def test_every_line_is_read_once_and_echoes_read_ascending_bands(lines: set[int]
 
 def test_the_centre_is_read_by_the_middle_echo() -> None:
     order = linear_order(np.arange(128), 8)
-    assert order.echo_of()[64] == 4
+    assert 64 in order.lines[:, 4]
     assert (order.lines[:, 0] == np.arange(16)).all()
+
+
+def test_a_train_that_is_not_filled_keeps_the_centre_in_its_middle() -> None:
+    order = linear_order(np.arange(49), 24)
+    assert 24 in order.lines[:, 12]
+    assert (order.lines >= 0).any(axis=0).all(), "no echo stays without any line"
 
 
 def _mask(sampled: np.ndarray) -> Mask:
@@ -62,6 +68,8 @@ def test_lines_that_move_in_the_train_are_warned_of() -> None:
 def test_samples_left_out_along_the_readout_are_warned_of() -> None:
     mask = PoissonDisc(acceleration=4, acs_lines=12).draw(np.ones(48, dtype=bool), "x", readout=48)
     assert "along the readout" in warnings(mask, TSE)[0]
+    full = PoissonDisc(acceleration=1, acs_lines=12).draw(np.ones(48, dtype=bool), "x", readout=64)
+    assert len(warnings(full, TSE)) == 1, "all lines are read: nothing moves in the train"
 
 
 @pytest.mark.parametrize(("acs_lines", "count"), [(0, 0), (16, 1)])

@@ -1,5 +1,7 @@
 """The data's own timing goes before the protocol's, and whatever it overrules or contradicts is said."""
 
+from dataclasses import replace
+
 import pytest
 
 from halfscan.bench.acquisition import Timing
@@ -39,6 +41,14 @@ def test_a_header_s_train_length_is_not_taken_where_it_means_nothing(sequence: s
     length = 1 if sequence == "epi" else 176
     protocol = Protocol(name="p", sequence=sequence, tr_s=2.3, echo_train_length=length)
     assert with_header(protocol, Timing(echo_train_length=7)).protocol.echo_train_length == length
+
+
+def test_another_sequence_in_the_header_is_refused() -> None:
+    with pytest.raises(HalfscanError, match="they are gre, and protocol tse_brain is tse"):
+        with_header(PROTOCOL, Timing(sequence="gre"))
+    assert with_header(replace(PROTOCOL, timing="protocol"), Timing(sequence="gre")).protocol.sequence == "tse"
+    mprage = Protocol(name="p", sequence="mprage", tr_s=2.3)
+    assert with_header(mprage, Timing(sequence="gre")).protocol == mprage
 
 
 def test_contradictions_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from halfscan.bench.cli import main
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.sampling.equispaced import Equispaced
+from halfscan.bench.sampling.poisson_disc import PoissonDisc
 from halfscan.bench.sampling.random import Random
 from halfscan.bench.scan_time.breakdown import break_down
 from halfscan.bench.scan_time.protocol import Protocol
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pypulseq.*")
 
 TSE = Protocol(name="tse", sequence="tse", tr_s=1.5, echo_train_length=6, echo_spacing_s=0.01)
 GRE = Protocol(name="gre", sequence="gre", tr_s=0.03, dummies=3, assumed=replace(TSE.assumed, dummies=None))
-GEOMETRY = Geometry(fov_mm=220.0, slice_mm=4.0, readout=64)
+GEOMETRY = Geometry(fov_mm=220.0, fov_readout_mm=300.0, slice_mm=4.0, readout=64)
 LINES = np.ones(48, dtype=bool)
 MASK = Equispaced(acceleration=3, acs_lines=8).draw(LINES, "x")
 KINDS = {
@@ -39,6 +41,11 @@ def _read(path: Path) -> Any:
     sequence = pypulseq.Sequence()
     sequence.read(str(path))
     return sequence
+
+
+def _labels(block: Any) -> Iterator[tuple[str, int]]:
+    for label in block.label.values() if isinstance(block.label, dict) else block.label:
+        yield label.label, int(label.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,7 +70,8 @@ def test_the_file_reads_the_mask_s_lines(kind: str, mask: Any, tmp_path: Path) -
     """k-space as Pulseq's own integrator sees it: every sampled line once, each centred along the readout."""
     write_seq(break_down(mask, KINDS[kind]), GEOMETRY, tmp_path / "x.seq")
     trajectory = _read(tmp_path / "x.seq").calculate_kspace()[0]
-    kx, ky = trajectory[:2].reshape(2, -1, GEOMETRY.readout) * GEOMETRY.fov_mm / 1000
+    kx, ky = trajectory[:2].reshape(2, -1, GEOMETRY.readout)
+    kx, ky = kx * GEOMETRY.fov_readout_mm / 1000, ky * GEOMETRY.fov_mm / 1000
     lines = np.rint(ky[:, 0] + LINES.size // 2).astype(int)
     assert sorted(lines.tolist()) == np.flatnonzero(mask.sampled).tolist()
     assert np.abs(ky - (lines - LINES.size // 2)[:, None]).max() < 1e-3
@@ -88,8 +96,31 @@ def test_the_file_names_its_mask(tmp_path: Path) -> None:
     write_seq(break_down(MASK, GRE), GEOMETRY, tmp_path / "x.seq")
     sequence = _read(tmp_path / "x.seq")
     assert sequence.get_definition("MaskSHA256") == MASK.hash
-    labels = [block.label for block in map(sequence.get_block, sequence.block_events) if block.label]
-    assert [label[0].value for label in labels] == np.flatnonzero(MASK.sampled).tolist()
+    blocks = [sequence.get_block(number) for number in sequence.block_events]
+    lines = [dict(_labels(block))["LIN"] for block in blocks if block.adc is not None]
+    assert lines == np.flatnonzero(MASK.sampled).tolist()
+
+
+def test_every_slice_sees_the_same_rf_spoiling(tmp_path: Path) -> None:
+    """The second difference of a slice's phases is the spoiling increment, whatever other slices lie between."""
+    write_seq(break_down(MASK, replace(GRE, slices=4, tr_s=0.1)), GEOMETRY, tmp_path / "x.seq")
+    sequence = _read(tmp_path / "x.seq")
+    blocks = [sequence.get_block(number) for number in sequence.block_events]
+    pulses = [block.rf for block in blocks if block.rf is not None]
+    frequencies = sorted({round(pulse.freq_offset, 3) for pulse in pulses})
+    assert len(frequencies) == 4
+    for frequency in frequencies:
+        phases = np.array([pulse.phase_offset for pulse in pulses if round(pulse.freq_offset, 3) == frequency])
+        second = np.diff(phases, n=2)
+        assert np.cos(second - np.radians(117)) == pytest.approx(1.0, abs=1e-4)
+    sliced = [dict(_labels(block))["SLC"] for block in blocks if block.adc is not None]
+    assert sliced[:4] == [0, 2, 1, 3], "neighbours are not excited one after the other"
+
+
+def test_masks_with_holes_in_their_lines_are_not_written(tmp_path: Path) -> None:
+    mask = PoissonDisc(acceleration=2, acs_lines=12).draw(LINES, "x", readout=48)
+    with pytest.raises(HalfscanError, match="a 2D sequence reads whole lines"):
+        write_seq(break_down(mask, GRE), GEOMETRY, tmp_path / "x.seq")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +130,6 @@ def test_the_file_names_its_mask(tmp_path: Path) -> None:
         (replace(TSE, slices=20, tr_s=1.3), GEOMETRY, "TR leaves 65.0 ms an excitation"),
         (replace(TSE, echo_spacing_s=None), GEOMETRY, "echo_spacing_s=null"),
         (replace(GRE, tr_s=0.004), GEOMETRY, "TR leaves 4.0 ms an excitation"),
-        (replace(GRE, echo_train_length=2), GEOMETRY, "reads one line a TR"),
         (replace(TSE, slices=4, sms_factor=2), GEOMETRY, "multi-band"),
         (replace(GRE, dimension=3, partitions=8), GEOMETRY, "only 2D tse and gre"),
         (TSE, replace(GEOMETRY, slice_mm=0.05), "gradients can't keep"),
