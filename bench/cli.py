@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
 from .errors import HalfscanError, one_line
+
+if TYPE_CHECKING:
+    from .tracking import Store
 
 DEFAULT_OUT = "outputs"
 
@@ -76,13 +79,27 @@ def _parser() -> argparse.ArgumentParser:
     finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
     finish.set_defaults(command=_finish)
 
+    verify = commands.add_parser("verify", help="judge claims over a sweep: halfscan verify claim=half_time [SWEEP]")
+    verify.add_argument("words", nargs="*", help="claim=NAME, or its settings; a sweep (default: the latest, and its own claims)")
+    verify.set_defaults(command=_verify)
+
+    plan = commands.add_parser("plan", help="the patients that a claim needs: halfscan plan claim=half_time [PILOT SWEEP]")
+    plan.add_argument("words", nargs="*", help="claim=NAME, or its settings; a pilot sweep that gives the spreads")
+    plan.add_argument("--sd", action="append", default=[], metavar="METRIC=NUMBER", help="spread of the patients' differences")
+    plan.add_argument("--power", type=float, default=0.8, help="joint, of all endpoints and tails (default: %(default)s)")
+    plan.add_argument("--correlation", type=float, default=0.0, help="between endpoints (default: %(default)s, the cautious one)")
+    plan.set_defaults(command=_plan)
+
     doctor = commands.add_parser("doctor", help="what this machine has, and the mend for what is missing")
     doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
     doctor.set_defaults(command=_doctor)
 
-    for command in (table, doctor):
+    for command in (verify, plan):
+        command.add_argument("--json", action="store_true", help="one object a claim")
+    for command in (table, doctor, verify, plan):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
-    table.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    for command in (table, verify, plan):
+        command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
 
 
@@ -161,10 +178,25 @@ def _close(manifest: object) -> int:
     store.log_file(manifest.parent_run, page)
     print_table(public, cells)
     print(f"Page: {page}")
+    if manifest.claims:
+        _judge(store, manifest.parent_run)
     print(f"Sweep {manifest.sweep_id} in {manifest.folder}; MLflow: mlflow ui --backend-store-uri {manifest.tracking_uri}")
     for cell, reason in outcome.failures.items():
         print(f"halfscan: cell {cell} has no result: {reason}", file=sys.stderr)
     return 0 if outcome.complete else 1
+
+
+def _judge(store: Store, parent: str) -> None:
+    """Ends a sweep with the verdicts on the claims that it was started with."""
+    from .verdict_page import in_words
+    from .verify import verify_sweep
+
+    try:
+        for verdict in verify_sweep(store, parent):
+            print("\n".join(["", *in_words(verdict)]))
+    except HalfscanError as error:
+        # A cell that failed may have taken an arm with it: the sweep's own state says so already.
+        print(f"halfscan: its claims are not judged: {one_line(error)}", file=sys.stderr)
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -180,6 +212,18 @@ def _table(options: argparse.Namespace) -> int:
     else:
         print_table(manifest, cells, options.profile)
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verify_command import run_verify
+
+    return run_verify(options)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from .verify_command import run_plan
+
+    return run_plan(options)
 
 
 def _finish(options: argparse.Namespace) -> int:

@@ -85,7 +85,8 @@ def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, en
         volumes = list(measure(cell, manifest.images, advance))
     write_rows([volume.row for volume in volumes], folder / ROWS)
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    plain.pop("hydra", None)
+    for name in ("hydra", "claims"):  # claims are the sweep's, not the cell's
+        plain.pop(name, None)
     store.log_cell(
         run_id,
         config=plain,

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from .errors import HalfscanError
 from .files import write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "sweep.json"
 
 State: TypeAlias = Literal["waiting", "running", "finished", "failed", "killed"]
@@ -56,8 +56,10 @@ class SweepManifest:
     cells: tuple[Entry, ...]
     claims: Mapping[str, str]
     """Claim id → SHA-256, as registered at the start."""
+    known_before: int
+    """Cells that had been reconstructed before the sweep, and so its claims, were first started."""
     created_at: str
-    """UTC, ISO 8601."""
+    """UTC, ISO 8601, of the first start."""
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from .cell import build_cell
-from .configuration import forget_datasets
+from .configuration import build_claims, forget_datasets, to_plain
 from .errors import HalfscanError
-from .files import why_unwritable
+from .files import why_unwritable, write_json
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
 from .privacy import redact_overrides
 from .rows import Row, read_rows
-from .tracking import ROWS, Store, tracking_uri
+from .tracking import CLAIMS, ROWS, Store, tracking_uri
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,14 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
     """
     entries, config = _check_cells(jobs, compose)
     store = Store(tracking_uri(config.tracking.uri), config.tracking.experiment)
-    claims: Mapping[str, str] = {}
+    specs = build_claims(to_plain(config).get("claims") or {})
+    claims = {claim.claim_id: claim.sha256 for claim in specs}
     identity = sweep_id([entry.key for entry in entries], store.uri, store.experiment, claims)
     out = Path(config.out).expanduser().absolute()
     with _exclusive(_writable(sweeps_folder(out) / identity)):
         parent = store.find_sweep(identity)
         children = store.children(parent) if parent else {}
+        first = _first_start(out, identity, entries, store)
         manifest = SweepManifest(
             sweep_id=identity,
             parent_run=parent or store.start_sweep(identity),
@@ -65,10 +67,15 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
             swept=_swept(jobs),
             cells=entries,
             claims=claims,
-            created_at=_created_at(out, identity),
+            known_before=first.known_before,
+            created_at=first.created_at,
         )
         planned.append(manifest)
         manifest.write()
+        if specs and not (manifest.folder / CLAIMS).exists():
+            # To the store as well, before the first cell runs: a reviewer sees what was to be proved.
+            write_json(manifest.folder / CLAIMS, [asdict(claim) for claim in specs])
+            store.log_file(manifest.parent_run, manifest.folder / CLAIMS)
         remaining = tuple(entry for entry in entries if finished_rows(manifest, entry, children) is None)
         if remaining and parent:
             store.resume(parent)
@@ -78,9 +85,11 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
 def _check_cells(jobs: Sequence[Sequence[str]], compose: Compose) -> tuple[tuple[Entry, ...], DictConfig]:
     forget_datasets()
     entries: dict[str, Entry] = {}
-    config = compose(jobs[0])
+    first = config = compose(jobs[0])
     for overrides in jobs:
         config = compose(overrides)
+        if config.claims != first.claims:
+            raise HalfscanError("claims can't be swept: a sweep is started with one set of them, for all its cells")
         cell = build_cell(config)
         if cell.key in entries:
             log.warning("two cells are the same and one is left out: %s", " ".join(overrides))
@@ -169,10 +178,21 @@ def finished_rows(manifest: SweepManifest, entry: Entry, children: Mapping[str, 
         return None
 
 
-def _created_at(out: Path, identity: str) -> str:
-    """Of the sweep's first start: claims registered later must not look older than they are."""
+@dataclass(frozen=True)
+class _FirstStart:
+    created_at: str
+    known_before: int
+
+
+def _first_start(out: Path, identity: str, entries: Sequence[Entry], store: Store) -> _FirstStart:
+    """Of the sweep: claims must not look older than they are, nor ignorant of cells that somebody had seen by then."""
     path = sweeps_folder(out) / identity / "sweep.json"
-    return read_manifest(path).created_at if path.exists() else datetime.now(UTC).isoformat(timespec="seconds")
+    if path.exists():
+        first = read_manifest(path)
+        return _FirstStart(first.created_at, first.known_before)
+    seen = store.finished_digests(entry.digest for entry in entries)
+    known = sum(entry.digest in seen or (out / "images" / entry.digest).exists() for entry in entries)
+    return _FirstStart(datetime.now(UTC).isoformat(timespec="seconds"), known)
 
 
 def _swept(jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ Only `MlflowClient` with explicit run ids is used: no active run, no environment
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ROWS = "rows.parquet"
+CLAIMS = "claims.json"
+VERDICTS = "verdicts"
+"""Folder of the parent run's artifacts with one folder a claim."""
 _KIND, _KEY, _SWEEP = "halfscan.kind", "halfscan.key", "halfscan.sweep"
 _PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
 
@@ -160,6 +164,34 @@ class Store:
         """Adds a file to a run."""
         with self._talking():
             self.client.log_artifact(run_id, str(path))
+
+    def log_verdict(self, parent: str, claim_id: str, folder: Path, words: str) -> None:
+        """Adds a claim's verdict, all files of a folder, to a sweep's parent; its words lead the note."""
+        with self._talking():
+            self.client.log_artifacts(parent, str(folder), f"{VERDICTS}/{claim_id}")
+            self.client.set_tag(parent, f"halfscan.verdict.{claim_id}", words)
+            note = self.client.get_run(parent).data.tags.get("mlflow.note.content", "")
+            kept = [line for line in note.split("\n\n") if not line.startswith(f"Claim {claim_id}: ")]
+            self.client.set_tag(parent, "mlflow.note.content", "\n\n".join([f"Claim {claim_id}: **{words}**", *kept]))
+
+    def read_claims(self, parent: str) -> list[dict[str, Any]]:
+        """The claims that a sweep was started with, as stated then; none where it carries none."""
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            if CLAIMS not in {item.path for item in self.client.list_artifacts(parent)}:
+                return []
+            stated: list[dict[str, Any]] = json.loads(
+                Path(self.client.download_artifacts(parent, CLAIMS, folder)).read_text("utf-8")
+            )
+            return stated
+
+    def finished_digests(self, digests: Iterable[str]) -> set[str]:
+        """Which of these images some finished cell of the experiment was scored on."""
+        with self._talking():
+            return {
+                digest
+                for digest in digests
+                if self._search(f"tags.`halfscan.digest` = '{digest}' and attributes.status = 'FINISHED'", 1)
+            }
 
     def children(self, parent: str) -> dict[str, tuple[str, str]]:
         """Key → (run id, status) of a sweep's cells."""

@@ -31,6 +31,7 @@ class Run:
     metrics: Any = MISSING
     energy: Any = MISSING
     trainer: Any = MISSING
+    claims: dict[str, Any] = field(default_factory=dict)
     mask_replicate: int = MISSING
     train_seed: int = MISSING
     device: str = MISSING
@@ -203,6 +204,22 @@ class Profiles:
     mvue: Profile | None = None
 
 
+@dataclass
+class Claim(Target):
+    claim_id: str = MISSING
+    statement: str = MISSING
+    source: str = MISSING
+    reference: dict[str, Any] = field(default_factory=dict)
+    candidate: dict[str, Any] = field(default_factory=dict)
+    time_target: float | None = None
+    time_baseline: str = MISSING
+    scope: str = MISSING
+    alpha: float = MISSING
+    ladder: list[float] = MISSING
+    untestable: str | None = None
+    endpoints: list[Any] = MISSING
+
+
 SCHEMAS: dict[str, dict[str, type]] = {
     "dataset": {"array": ArrayDataset, "digital_brains": DigitalBrains, "sample": SampleDataset},
     "sampling": {
@@ -216,6 +233,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},
     "metrics": {"profiles": Profiles},
+    "claim": {"claim": Claim},
 }
 
 

@@ -15,7 +15,8 @@ ORDER = [
     ["maps", "reconstruction", "energy"],
     ["pipeline"],
     ["training", "images", "truth", "metrics"],
-    ["claims", "rows"],
+    ["rows"],
+    ["claims"],
     ["configuration"],
     ["cell"],
     ["benchmark"],
@@ -23,8 +24,10 @@ ORDER = [
     ["privacy"],
     ["tracking"],
     ["table", "job", "sweep", "doctor"],
-    ["page"],
-    ["task", "time_command"],
+    ["page", "forest"],
+    ["verdict_page"],
+    ["verify"],
+    ["task", "time_command", "verify_command"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -28,8 +28,8 @@ def test_a_changed_margin_is_another_claim() -> None:
         claim_id="half_time",
         statement="half the scan",
         source="-",
-        reference={},
-        candidate={},
+        reference={"model": "sense", "nominal_acceleration": 2.0},
+        candidate={"model": "unet", "nominal_acceleration": 4.0},
         time_target=0.5,
         endpoints=(ENDPOINT,),
     )

@@ -1,0 +1,190 @@
+"""Rows → the two arms of a claim → one difference a patient; whatever makes arms incomparable is refused by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import HalfscanError
+from ..rows import Row
+from .aggregate import patient_means
+from .types import Endpoint
+
+# Within an arm every volume follows one of each.
+SPEC = (
+    "dataset",
+    "model",
+    "sampling",
+    "nominal_acceleration",
+    "protocol",
+    "mask_replicate",
+    "combination",
+    "provenance",
+    "evidence",
+)
+# What both arms must share.
+SHARED = ("dataset", "mask_replicate", "provenance", "evidence", "truth_source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmRows:
+    """One side's rows: one specification, one or several training seeds."""
+
+    name: str
+    rows: tuple[Row, ...]
+
+    @property
+    def first(self) -> Row:
+        return self.rows[0]
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        return tuple(sorted({row.train_seed for row in self.rows}, key=lambda seed: -1 if seed is None else seed))
+
+    def volumes(self, seed: int | None) -> dict[tuple[str, str], Row]:
+        """(patient, volume) → row of one seed."""
+        return {(row.patient, row.volume): row for row in self.rows if row.train_seed == seed}
+
+
+def choose_arm(rows: Sequence[Row], name: str, selector: Mapping[str, object]) -> ArmRows:
+    """The rows of one arm.
+
+    Args:
+        rows: of a whole sweep.
+        name: reference or candidate, for messages.
+        selector: columns and their values.
+
+    Raises:
+        HalfscanError: no such column, no such rows, rows of several specifications, or a volume that stands twice.
+    """
+    columns = Row.__dataclass_fields__
+    if unknown := [column for column in selector if column not in columns]:
+        raise HalfscanError(f"{name} arm: rows have no column {unknown[0]!r}; use model, nominal_acceleration, sampling, ...")
+    chosen = [row for row in rows if all(getattr(row, column) == value for column, value in selector.items())]
+    said = ", ".join(f"{column}={value}" for column, value in selector.items())
+    if not chosen:
+        found = sorted({", ".join(f"{column}={getattr(row, column)}" for column in selector) for row in rows})
+        raise HalfscanError(f"{name} arm ({said}) is missing: the sweep holds {'; '.join(found[:8]) or 'no rows'}")
+    for column in SPEC:
+        if len(values := {getattr(row, column) for row in chosen}) > 1:
+            several = ", ".join(sorted(map(str, values)))
+            raise HalfscanError(f"{name} arm ({said}) mixes {column}={several}: name one of them in the claim")
+    if len({(row.patient, row.volume, row.train_seed) for row in chosen}) < len(chosen):
+        raise HalfscanError(
+            f"{name} arm ({said}): a patient's volume stands in it twice, as of two cells: narrow the claim's arm"
+        )
+    return ArmRows(name=name, rows=tuple(chosen))
+
+
+def check_arms(reference: ArmRows, candidate: ArmRows) -> None:
+    """Refuses arms that can't be compared.
+
+    Raises:
+        HalfscanError: by the column in which they differ.
+    """
+    for column in SHARED:
+        ours, theirs = getattr(reference.first, column), getattr(candidate.first, column)
+        if ours != theirs:
+            raise HalfscanError(f"the arms differ in {column}: reference {ours}, candidate {theirs}; they must share it")
+    if reference.first.truth_combinations != candidate.first.truth_combinations:
+        raise HalfscanError("the arms were scored in different profiles or against different truths: score them alike")
+    for arm in (reference, candidate):
+        sets = {frozenset(arm.volumes(seed)) for seed in arm.seeds}
+        if len(sets) > 1:
+            raise HalfscanError(f"{arm.name} arm: its training seeds {', '.join(map(str, arm.seeds))} scored different volumes")
+    ours, theirs = (set(arm.volumes(arm.seeds[0])) for arm in (reference, candidate))
+    if ours != theirs:
+        alone = len(ours ^ theirs)
+        raise HalfscanError(f"the arms do not share their patients: {alone} volumes stand in one of them only")
+    if len(reference.seeds) > 1 and reference.seeds != candidate.seeds:
+        raise HalfscanError("the reference arm has several training seeds, and not the candidate's: train both with the same")
+    _check_masks(reference, candidate)
+
+
+def _check_masks(reference: ArmRows, candidate: ArmRows) -> None:
+    """Models at one sampling spec have identical masks; reference R=2 and candidate R=4 differ, of course."""
+    spec = ("sampling", "nominal_acceleration", "acs_lines")
+    if any(getattr(reference.first, column) != getattr(candidate.first, column) for column in spec):
+        return
+    ours, theirs = reference.volumes(reference.seeds[0]), candidate.volumes(candidate.seeds[0])
+    if differing := sum(ours[key].mask_hash != theirs[key].mask_hash for key in ours):
+        raise HalfscanError(f"the arms share a sampling spec and {differing} volumes have different masks: run them in one sweep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """One endpoint's differences, higher is better, on the scale of its test."""
+
+    values: npt.NDArray[np.float64]
+    """(patients, seeds)."""
+    patients: tuple[str, ...]
+    volumes: int
+
+    @property
+    def by_patient(self) -> npt.NDArray[np.float64]:
+        """(patients,), mean over seeds."""
+        means: npt.NDArray[np.float64] = self.values.mean(axis=1)
+        return means
+
+
+def pair(reference: ArmRows, candidate: ArmRows, endpoint: Endpoint) -> Paired | str:
+    """Differences of patients, or why there are none.
+
+    Volumes are averaged into patients; slices were averaged into volumes by the metric.
+
+    Raises:
+        HalfscanError: a score that is NaN, or a ratio of values that have none.
+    """
+    columns = []
+    patients: tuple[str, ...] = ()
+    for seed in candidate.seeds:
+        ours = _scores(reference, endpoint, seed if len(reference.seeds) > 1 else reference.seeds[0])
+        theirs = _scores(candidate, endpoint, seed)
+        for scores in (ours, theirs):
+            if isinstance(scores, str):
+                return scores
+        assert isinstance(ours, dict)
+        assert isinstance(theirs, dict)
+        patients = tuple(ours)
+        columns.append([_difference(ours[patient], theirs[patient], endpoint) for patient in patients])
+    return Paired(
+        values=np.array(columns, dtype=np.float64).T, patients=patients, volumes=len(candidate.volumes(candidate.seeds[0]))
+    )
+
+
+def _scores(arm: ArmRows, endpoint: Endpoint, seed: int | None) -> dict[str, float] | str:
+    """Patient → score, or why one is missing."""
+    rows = list(arm.volumes(seed).values())
+    values = []
+    missing = []
+    for row in rows:
+        value = row.metrics.get(endpoint.metric)
+        if value is None:
+            missing.append(row.reasons.get(endpoint.metric, "it was not scored"))
+            continue
+        if not math.isfinite(value):
+            raise HalfscanError(f"{arm.name} arm: {endpoint.metric} is {value} for volume {row.volume}: nothing is judged on it")
+        values.append((row.patient, value))
+    if missing:
+        return f"{endpoint.metric} is null in {len(missing)} of {len(rows)} volumes of the {arm.name} arm: {missing[0]}"
+    return patient_means(values)
+
+
+def _difference(reference: float, candidate: float, endpoint: Endpoint) -> float:
+    if endpoint.scale == "difference":
+        return candidate - reference if endpoint.higher_is_better else reference - candidate
+    if endpoint.bounded_by is not None:
+        # Distances from the best value: smaller is better, whichever way the metric itself points.
+        ours, theirs = abs(endpoint.bounded_by - reference), abs(endpoint.bounded_by - candidate)
+        better_is_lower = True
+    else:
+        ours, theirs, better_is_lower = reference, candidate, not endpoint.higher_is_better
+    if ours <= 0 or theirs <= 0:
+        raise HalfscanError(
+            f"{endpoint.metric}: a ratio of {candidate:g} and {reference:g} has no logarithm: use scale=difference"
+        )
+    return math.log(ours / theirs) if better_is_lower else math.log(theirs / ours)
