@@ -124,8 +124,8 @@ class Acquisition:
     """(ky,) True for lines that the scanner sampled; zero padding is not data."""
     truth: KSpace | None = None
     """Noise-free k-space of the same shape, where it exists."""
-    noise_cov: npt.NDArray[np.complex64] | None = None
-    """(coil, coil) noise covariance of the k-space samples, None where nobody measured it."""
+    read_noise_cov: Callable[[], ComplexArray] | None = field(default=None, repr=False)
+    """Gives `noise_cov`; None where nobody measured it."""
     timing: Timing = Timing()
     voxel_mm: tuple[float, float, float] | None = None
     """Voxel size along (slice, ky, kx) [mm]."""
@@ -140,6 +140,11 @@ class Acquisition:
     """What limits these data beyond their provenance, for every table that shows them."""
     redistributable: bool = False
     """Whether pictures of these data may be shown to others; False unless the source says so."""
+
+    @property
+    def noise_cov(self) -> ComplexArray | None:
+        """(coil, coil) noise covariance of the k-space samples, None where nobody measured it."""
+        return None if self.read_noise_cov is None else self.read_noise_cov()
 
     @property
     def field_of_view(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from .acquisition import Acquisition
 from .cell import Cell
 from .claims.types import retrospective_evidence
 from .images import Reconstructed, recipe_images
+from .qa.measure import measure_quality
 from .quantity import Quantity
 from .rows import Row, split_scores
 from .sampling.mask import Mask
@@ -41,12 +42,16 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
         advance: called after each volume that was reconstructed.
     """
     recipe = cell.recipe
-    for acquisition, volume in zip(recipe.acquisitions, recipe_images(recipe, images, advance), strict=True):
+    quality: list[dict[str, Quantity]] = []
+    for index, (acquisition, volume) in enumerate(zip(recipe.acquisitions, recipe_images(recipe, images, advance), strict=True)):
+        # Beside the images, which are all there when the first of them comes.
+        quality = quality or measure_quality(recipe, images, cell.quality)
         mask = recipe.mask(acquisition)
         truths = {profile.truth: reference_image(acquisition, profile.truth, recipe.maps) for profile in cell.profiles}
         scores: dict[str, Quantity] = {}
         for profile in cell.profiles:
             scores |= profile.score(truths[profile.truth].image.numpy(), volume.magnitude)
+        scores |= quality[index]
         truth = truths.get(volume.combination, truths[cell.profiles[0].truth])
         yield Measured(
             row=_row(cell, acquisition, mask, volume, truth, scores),

@@ -18,6 +18,7 @@ from .errors import HalfscanError
 from .images import Recipe
 from .maps import Espirit
 from .metrics import Profile
+from .qa.quality import Quality, Skipped
 from .reconstruction import Reconstructor
 from .sampling.pattern import Sampling
 from .scan_time.breakdown import break_down
@@ -39,6 +40,7 @@ class Cell:
     recipe: Recipe
     protocol: Protocol
     profiles: tuple[Profile, ...]
+    quality: Quality | Skipped
     key: str
     """Names the rows: the recipe's digest, and all that scores its images."""
 
@@ -92,8 +94,8 @@ def build_cell(config: DictConfig) -> Cell:
         "dataset": plain["dataset"],
         "record": record_digest(acquisitions),
         "caveat": caveat,
-        **{name: plain[name] for name in ("protocol", "metrics", "energy")},
-        "sources": source_hash(_SCORE, *_targets(plain["protocol"], plain["metrics"])),
+        **{name: plain[name] for name in ("protocol", "metrics", "energy", "qa")},
+        "sources": source_hash(_SCORE, *_targets(plain["protocol"], plain["metrics"], plain["qa"])),
     }
     recipe = Recipe(
         acquisitions=acquisitions,
@@ -114,6 +116,7 @@ def build_cell(config: DictConfig) -> Cell:
         recipe=recipe,
         protocol=build(plain["protocol"], "protocol"),
         profiles=_profiles(plain["metrics"]),
+        quality=build(plain["qa"], "qa"),
         key=_sha256(scoring),
     )
     cell.check()

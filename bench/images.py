@@ -115,6 +115,14 @@ def weights_folder(images: Path) -> Path:
     return images.parent / "weights"
 
 
+def trained(recipe: Recipe, images: Path) -> tuple[Recipe, dict[str, Any] | None]:
+    """The recipe with a model that is ready, and how it was trained; None where nothing is trained."""
+    if recipe.training is None:
+        return recipe, None
+    model, record = recipe.training.run(weights_folder(images))
+    return replace(recipe, model=model, training=None), record
+
+
 def _intact(folder: Path, volumes: int) -> bool:
     """Whether all images are there and whole; a lost machine may leave files cut short."""
     try:
@@ -129,10 +137,7 @@ def _intact(folder: Path, volumes: int) -> bool:
 
 
 def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
-    training: dict[str, Any] | None = None
-    if recipe.training is not None:
-        model, training = recipe.training.run(weights_folder(folder.parent))
-        recipe = replace(recipe, model=model, training=None)
+    recipe, training = trained(recipe, folder.parent)
     draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(draft, ignore_errors=True)
@@ -172,7 +177,8 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
     Raises:
         HalfscanError: the model returned something that is not the volume's image.
     """
-    batches = [_batch(recipe, acquisition, mask, start) for start in range(0, acquisition.slices, SLICES_PER_BATCH)]
+    starts = range(0, acquisition.slices, SLICES_PER_BATCH)
+    batches = [read_input(recipe, acquisition, mask, start, start + SLICES_PER_BATCH) for start in starts]
     with torch.inference_mode():
         if warm_up:
             _solve(recipe, batches[0])
@@ -192,10 +198,11 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
     )
 
 
-def _batch(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int) -> ReconInput:
+def read_input(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int = 0, stop: int | None = None) -> ReconInput:
+    """The sampled lines of slices start to stop (default: all), on the recipe's device."""
     sampled = torch.from_numpy(mask.sampled.copy())
     sampled = sampled[:, None] if mask.axes == ("ky",) else sampled
-    data = torch.from_numpy(acquisition.kspace.read_stack(start, start + SLICES_PER_BATCH))
+    data = torch.from_numpy(acquisition.kspace.read_stack(start, stop))
     noise_cov = acquisition.noise_cov
     return ReconInput(
         kspace=sample(data, sampled).to(recipe.device),
@@ -209,9 +216,14 @@ def _batch(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int) -> 
 
 
 def _solve(recipe: Recipe, data: ReconInput) -> ReconResult:
-    if recipe.model.needs_maps:
-        data = ReconInput(**{**vars(data), "maps": recipe.maps(data.kspace, data.acs, data.acs_readout)})
-    return recipe.model(data)
+    return recipe.model(with_maps(recipe, data))
+
+
+def with_maps(recipe: Recipe, data: ReconInput) -> ReconInput:
+    """The input as the model asks for it."""
+    if not recipe.model.needs_maps:
+        return data
+    return replace(data, maps=recipe.maps(data.kspace, data.acs, data.acs_readout))
 
 
 def _now(device: str) -> float:

@@ -50,7 +50,7 @@ def _table(cells: Sequence[CellSummary]) -> str:
     lines = footnotes(cells, profile)
     notes = "".join(f"<li>{escape(line)}</li>" for line in lines if not line.startswith("Data: "))
     data = "".join(f'<p class="note">{escape(line)}</p>' for line in lines if line.startswith("Data: "))
-    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in ("cell", *headings(cells)))
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in ("cell", *headings(cells, profile)))
     rows = "".join(
         f'<tr><th scope="row">{escape(label(cell))}</th>'
         + "".join(f"<td>{escape(value)}</td>" for value in cell_values(cell, profile))

@@ -13,8 +13,10 @@ from .quantity import Quantity
 from .rows import Row
 from .tracking import Store
 
-UNITS = {"ssim": "1", "psnr": "dB", "nmse": "1", "nmse_object": "1"}
-SHOWN = ("ssim", "psnr", "nmse")
+UNITS = {"psnr": "dB", "fwhm": "px"}
+SHOWN = {"ssim": 3, "psnr": 2, "nmse": 5}
+"""Metric → digits; of a profile that lacks them its own are shown."""
+SHOWN_QA = {"snr": 1, "fwhm": 3, "lesion_contrast": 3, "lesion_dprime": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +178,7 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
     profile = profile or fitting_profile(cells)
     table = Table(title=f"sweep {manifest.sweep_id}, scores in the profile {profile}")
     table.add_column("cell", overflow="fold")
-    for heading in headings(cells):
+    for heading in headings(cells, profile):
         table.add_column(heading, justify="right", no_wrap=True)
     for cell in cells:
         table.add_row(escape(label(cell)), *cell_values(cell, profile))
@@ -185,9 +187,15 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
         console.print(line, style="dim", highlight=False, markup=False)
 
 
-def headings(cells: Sequence[CellSummary]) -> list[str]:
+def shown(profile: str) -> dict[str, int]:
+    """Metrics of a profile that the table shows → digits."""
+    return SHOWN_QA if profile == "qa" else SHOWN
+
+
+def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
     """Of the columns that `cell_values` fills."""
-    return ["R", "scan s", "vs full", f"vs {cells[0].first.clinical}", "SSIM", "PSNR", "NMSE", "ms/slice"]
+    scores = [name.upper().replace("_", " ") if len(name) < 5 else name.replace("_", " ") for name in shown(profile)]
+    return ["R", "scan s", "vs full", f"vs {cells[0].first.clinical}", *scores, "ms/slice"]
 
 
 def cell_values(cell: CellSummary, profile: str) -> list[str]:
@@ -198,7 +206,7 @@ def cell_values(cell: CellSummary, profile: str) -> list[str]:
         f"{cell.scan_seconds.value:.1f}",
         _percent(cell.reduction("full")),
         _percent(cell.reduction("clinical")),
-        *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in zip(SHOWN, (3, 2, 5), strict=True)),
+        *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in shown(profile).items()),
         f"{cell.ms_per_slice:.1f}",
     ]
 
@@ -223,7 +231,7 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     lines += [f"Energy: not measured ({reason})." for reason in energies]
     intervals = {reason for cell in cells for score in cell.metrics().values() if (reason := score.reason)}
     lines += sorted(f"Scores: {reason}." for reason in intervals)
-    if any(not _fits(cell.first, profile) for cell in cells):
+    if profile != "qa" and any(not _fits(cell.first, profile) for cell in cells):
         lines.append(f"Scores: some images are combined over coils otherwise than the truth of {profile}: not comparable.")
     if first.truth_shares_noise:
         lines.append("Truth: the full scan, whose noise the sampled lines share; more lines share more of it.")

@@ -29,6 +29,7 @@ class Run:
     model: Any = MISSING
     maps: Any = MISSING
     metrics: Any = MISSING
+    qa: Any = MISSING
     energy: Any = MISSING
     trainer: Any = MISSING
     claims: dict[str, Any] = field(default_factory=dict)
@@ -194,6 +195,16 @@ class Espirit(Target):
 
 
 @dataclass
+class Quality(Target):
+    replicas: int = MISSING
+    sites: int = MISSING
+    spacing: int = MISSING
+    point_amplitude: float = MISSING
+    lesion_contrast: float = MISSING
+    lesion_radius: float = MISSING
+
+
+@dataclass
 class Profile:
     truth: str = MISSING
 
@@ -233,6 +244,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},
     "metrics": {"profiles": Profiles},
+    "qa": {"quality": Quality, "skipped": Target},
     "claim": {"claim": Claim},
 }
 

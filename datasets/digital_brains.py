@@ -160,6 +160,7 @@ class DigitalBrains:
         return Acquisition(
             kspace=KSpace(axes=axes, shape=shape, load=lambda part: _noisy(self, patient, contrast, digest)[part]),
             truth=KSpace(axes=axes, shape=shape, load=lambda part: _noise_free(self, patient, contrast, digest)[part]),
+            read_noise_cov=lambda: _covariance(self, patient, contrast, digest),
             patient=public_id("digital_brains", f"{self.data_seed} {patient}"),
             volume=f"{patient:04d}-{contrast}",
             digest=digest,
@@ -293,10 +294,15 @@ def _noise_free(cohort: DigitalBrains, patient: int, contrast: Contrast, digest:
     return volume
 
 
+def _covariance(cohort: DigitalBrains, patient: int, contrast: Contrast, digest: str) -> ComplexArray:
+    """(coil, coil) of the noise in every sample."""
+    return noise_covariance(_noise_free(cohort, patient, contrast, digest), cohort.snr, cohort.noise_correlation)
+
+
 @lru_cache(maxsize=8)
 def _noisy(cohort: DigitalBrains, patient: int, contrast: Contrast, digest: str) -> ComplexArray:
     clean = _noise_free(cohort, patient, contrast, digest)
-    covariance = noise_covariance(clean, cohort.snr, cohort.noise_correlation)
+    covariance = _covariance(cohort, patient, contrast, digest)
     return clean + coloured_noise(covariance, clean.shape, cohort._rng(patient, f"noise {contrast}"))
 
 

@@ -69,7 +69,7 @@ class Sample:
                 digest=hashlib.sha256(content.encode()).hexdigest(),
                 provenance=Provenance.SIMULATED,
                 acquired=np.ones(volume.matrix[0], dtype=bool),
-                noise_cov=volume.noise_cov,
+                read_noise_cov=lambda: volume.noise_cov,
                 voxel_mm=volume.voxel_mm,
                 contrast="EPI",
                 redistributable=True,

@@ -15,6 +15,7 @@ ORDER = [
     ["maps", "reconstruction", "energy"],
     ["pipeline"],
     ["training", "images", "truth", "metrics"],
+    ["qa"],
     ["rows"],
     ["claims"],
     ["configuration"],

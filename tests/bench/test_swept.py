@@ -77,6 +77,7 @@ PATTERN_SWEPT = {
     "poisson_disc": "sampling.slope=0",
     "partial_fourier": "sampling.fraction=0.9",
 }
+QA_SWEPT = ["replicas=4", "sites=2", "spacing=8", "point_amplitude=0.1", "lesion_contrast=0.4", "lesion_radius=1.5"]
 SENSE_SWEPT = ["model.regularisation=0.1", "model.iterations=1", "model.tolerance=0.3"]
 SAMPLE_SWEPT = ["coils=3", "snr=20", "noise_correlation=0.3", "slices=2", "data_seed=1"]
 
@@ -118,6 +119,15 @@ def test_every_setting_of_a_pattern_changes_the_rows(pattern: str, small: list[s
     base = [*small, f"sampling={pattern}", "sampling.acceleration=2"]
     assert run(*base) == 0
     assert run(*base, PATTERN_SWEPT[pattern]) == 0
+    before, after = rows_of(work)
+    assert before != after
+
+
+@pytest.mark.parametrize("setting", QA_SWEPT)
+def test_every_setting_of_qa_changes_the_rows(setting: str, work: Path) -> None:
+    base = ["dataset=sample", "dataset.slices=1", "dataset.coils=2", "qa=standard", "qa.replicas=3", "metrics=fastmri"]
+    assert run(*base, "sampling.acceleration=2") == 0
+    assert run(*base, "sampling.acceleration=2", f"qa.{setting}") == 0
     before, after = rows_of(work)
     assert before != after
 

@@ -12,11 +12,12 @@ from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
+from halfscan.bench.configuration import build_claims
 from halfscan.bench.scan_time.protocol import Assumed
 from halfscan.configs import schema
 
 CONFIGS = Path(schema.__file__).parent
-GROUPS = ("dataset", "sampling", "protocol", "model", "trainer", "maps", "metrics", "energy")
+GROUPS = ("dataset", "sampling", "protocol", "model", "trainer", "maps", "metrics", "qa", "energy")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
 
 
@@ -53,6 +54,23 @@ def test_every_experiment_composes(path: Path) -> None:
 def test_every_yaml_says_what_it_is_for() -> None:
     for path in CONFIGS.rglob("*.yaml"):
         assert path.read_text("utf-8").startswith("#"), f"{path}: the first line says what it is for"
+
+
+CLAIMS = sorted(path.stem for path in (CONFIGS / "claim").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("choice", CLAIMS)
+def test_every_claim_composes_under_its_own_name(choice: str) -> None:
+    nodes = OmegaConf.to_container(compose("run", [f"claim={choice}"]).claims, resolve=True)
+    (claim,) = build_claims(nodes)
+    assert claim.claim_id == choice
+    assert set(nodes[choice]) - {"_target_"} == {item.name for item in dataclasses.fields(claim)}
+    assert claim.untestable or claim.endpoints
+    assert (CONFIGS.parent / "docs" / "claims.md").read_text("utf-8").count(f"`{choice}`") >= 1
+
+
+def test_claims_may_stand_together() -> None:
+    assert list(compose("run", ["claim=[half_time,double_snr]"]).claims) == ["half_time", "double_snr"]
 
 
 # Defaults that a file is there to choose; of the rest it says what the code says.
