@@ -189,14 +189,19 @@ def _close(manifest: object) -> int:
 def _judge(store: Store, parent: str) -> None:
     """Ends a sweep with the verdicts on the claims that it was started with."""
     from .verdict_page import in_words
-    from .verify import verify_sweep
+    from .verify import carried_claims, verify_sweep
 
-    try:
-        for verdict in verify_sweep(store, parent):
-            print("\n".join(["", *in_words(verdict)]))
-    except HalfscanError as error:
-        # A cell that failed may have taken an arm with it: the sweep's own state says so already.
-        print(f"halfscan: its claims are not judged: {one_line(error)}", file=sys.stderr)
+    for together in ([], *([claim] for claim in carried_claims(store, parent))):
+        try:
+            for verdict in verify_sweep(store, parent, together):
+                print("\n".join(["", *in_words(verdict)]))
+        except HalfscanError as error:
+            # A cell that failed may have taken one claim's arm with it: then each is judged by itself.
+            if together:
+                print(f"halfscan: claim {together[0].claim_id} is not judged: {one_line(error)}", file=sys.stderr)
+            continue
+        if not together:
+            return
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .claims.judge import Registration, judge
-from .claims.types import ClaimSpec, Endpoint, Verdict
+from .claims.types import ClaimSpec, Endpoint, EndpointResult, TimeResult, Verdict
 from .errors import HalfscanError
 from .forest import forest_plot
 from .tracking import Store
@@ -27,17 +27,25 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
         HalfscanError: no claim, arms that can't be compared, or a claim that changed since it was registered.
     """
     manifest, rows = store.read_sweep(parent)
-    chosen = list(claims) or [_restored(stated) for stated in store.read_claims(parent)]
+    carried = carried_claims(store, parent)
+    chosen = list(claims) or carried
     if not chosen:
         raise HalfscanError(f"sweep {manifest.sweep_id} carries no claim: name one, such as claim=half_time")
     registration = Registration(hashes=manifest.claims, started=manifest.created_at, known_before=manifest.known_before)
     all_rows = [row for entry in manifest.cells for row in rows.get(entry.key, [])]
     runs = {key: run_id for key, (run_id, _) in store.children(parent).items()}
     run_ids = [runs[entry.key] for entry in manifest.cells if entry.key in rows]
-    verdicts = judge(chosen, all_rows, registration, run_ids=run_ids)
+    judged = {claim.claim_id for claim in chosen}
+    others = sum(claim.untestable is None and claim.claim_id not in judged for claim in carried)
+    verdicts = judge(chosen, all_rows, registration, run_ids=run_ids, others=others)
     for verdict in verdicts:
         _log(store, parent, verdict)
     return verdicts
+
+
+def carried_claims(store: Store, parent: str) -> list[ClaimSpec]:
+    """The claims that a sweep was started with."""
+    return [_restored(stated) for stated in store.read_claims(parent)]
 
 
 def _restored(stated: dict[str, Any]) -> ClaimSpec:
@@ -60,10 +68,93 @@ def _log(store: Store, parent: str, verdict: Verdict) -> None:
 
 
 def to_json(verdicts: Sequence[Verdict], single: bool = False) -> str:
-    """One object a verdict, with its words."""
-    content = [{**asdict(verdict), "words": verdict.words, "time": _time(verdict)} for verdict in verdicts]
+    """One object a verdict, in the schema of docs/claims.md."""
+    content = [as_record(verdict) for verdict in verdicts]
     return json.dumps(content[0] if single else content, indent=2)
 
 
-def _time(verdict: Verdict) -> dict[str, Any] | None:
-    return None if verdict.time is None else {**asdict(verdict.time), "result": verdict.time.result}
+def as_record(verdict: Verdict) -> dict[str, Any]:
+    """A verdict for programs; everything that was not tested is null."""
+    return {
+        "schema_version": verdict.schema_version,
+        "claim_id": verdict.claim_id,
+        "claim_text": verdict.claim_text,
+        "claim_source": verdict.claim_source,
+        "claim_sha256": verdict.claim_sha256,
+        "registered_at": verdict.registered_at,
+        "scope": verdict.scope,
+        "evidence": verdict.evidence,
+        "reference_protocol": verdict.reference_protocol,
+        "candidate_protocol": verdict.candidate_protocol,
+        "ground_truth": None if verdict.ground_truth is None else "single",
+        "truth": verdict.ground_truth,
+        "time": None if verdict.time is None else _time(verdict.time),
+        "endpoints": [_endpoint(one) for one in verdict.endpoints],
+        "tail": [one.tail for one in verdict.endpoints if one.tail is not None],
+        "qa_gates": [_gate(one) for one in verdict.endpoints if one.metric.endswith("@qa")],
+        "ladder": [asdict(step) for step in verdict.ladder],
+        "largest_reduction": None if verdict.largest_reduction is None else verdict.largest_reduction.as_dict(),
+        "verdict": verdict.verdict,
+        "uncapped": verdict.uncapped,
+        "cap": verdict.cap,
+        "words": verdict.words,
+        "reasons": list(verdict.reasons),
+        "caveats": list(verdict.caveats),
+        "energy": {"value": None, "unit": "J", "reason": "no claim on energy is judged here"},
+        "run_ids": list(verdict.run_ids),
+    }
+
+
+def _time(time: TimeResult) -> dict[str, Any]:
+    return {
+        "reference_s": time.reference_s,
+        "candidate_s": time.candidate_s,
+        "reduction": time.reduction.value,
+        "range": [time.reduction.low, time.reduction.high],
+        "ci95": None,
+        "ci95_reason": "seconds are deterministic given mask and protocol; the range is that of the timing assumptions",
+        "target": time.target,
+        "basis": f"modelled, against {time.baseline}",
+        "by_contrast": time.by_contrast,
+        "result": time.result,
+        "pass": None if time.target is None else _passed(time.result),
+    }
+
+
+def _endpoint(one: EndpointResult) -> dict[str, Any]:
+    metric, _, profile = one.metric.partition("@")
+    interval = None if one.effect.low is None else [one.effect.low, one.effect.high]
+    return {
+        "metric": metric,
+        "profile": profile,
+        "scale": one.scale,
+        "effect": one.effect.value,
+        "ci95": interval,
+        "ci95_student": one.t_interval,
+        "ci95_bootstrap": one.bootstrap_interval,
+        "reason": one.effect.reason,
+        "threshold": one.threshold,
+        "margin": one.margin,
+        "at_least": one.at_least,
+        "margin_rationale": one.margin_rationale,
+        "p_noninferior": one.p_threshold,
+        "p_superior": one.p_superior,
+        "p_holm": one.p_holm,
+        "equivalent": one.equivalent,
+        "n_patients": one.patients,
+        "n_volumes": one.volumes,
+        "n_seeds": one.seeds,
+        "power_at_margin": one.power,
+        "result": one.result,
+    }
+
+
+def _gate(one: EndpointResult) -> dict[str, Any]:
+    return {"test": one.metric, "value": one.effect.value, "limit": one.threshold, "pass": _passed(one.result)}
+
+
+def _passed(result: str) -> bool | None:
+    """None where it could not be decided."""
+    if result in ("inconclusive", "not_testable"):
+        return None
+    return result in ("superior", "noninferior", "met")

@@ -72,8 +72,12 @@ def judge(
     *,
     run_ids: Sequence[str] = (),
     resamples: int = RESAMPLES,
+    others: int = 0,
 ) -> list[Verdict]:
     """Judges claims together: with several, each must hold after Holm's adjustment.
+
+    Args:
+        others: claims of the same sweep that are not judged now and share α all the same.
 
     Raises:
         HalfscanError: arms that can't be compared, NaN scores, or a claim that changed after it was registered.
@@ -81,7 +85,9 @@ def judge(
     single = [_judge_one(claim, rows, registration, tuple(run_ids), resamples) for claim in claims]
     p_values = [_weakest(verdict) for verdict in single]
     tested = [index for index, p_value in enumerate(p_values) if p_value is not None]
-    adjusted = dict(zip(tested, holm([p_values[index] or 0.0 for index in tested]), strict=True))
+    adjusted = dict(
+        zip(tested, holm([*(p_values[index] or 0.0 for index in tested), *[1.0] * others])[: len(tested)], strict=True)
+    )
     return [
         _conclude(claim, _with_holm(verdict, adjusted.get(index)), adjusted.get(index), registration)
         for index, (claim, verdict) in enumerate(zip(claims, single, strict=True))
