@@ -85,9 +85,8 @@ def judge(
     single = [_judge_one(claim, rows, registration, tuple(run_ids), resamples) for claim in claims]
     p_values = [_weakest(verdict) for verdict in single]
     tested = [index for index, p_value in enumerate(p_values) if p_value is not None]
-    adjusted = dict(
-        zip(tested, holm([*(p_values[index] or 0.0 for index in tested), *[1.0] * others])[: len(tested)], strict=True)
-    )
+    family = [*(p_values[index] or 0.0 for index in tested), *[1.0] * others]
+    adjusted = dict(zip(tested, holm(family), strict=False))
     return [
         _conclude(claim, _with_holm(verdict, adjusted.get(index)), adjusted.get(index), registration)
         for index, (claim, verdict) in enumerate(zip(claims, single, strict=True))
