@@ -1,4 +1,4 @@
-"""Seconds of a verdict on 10,000 patients, 5 endpoints, 10,000 resamples, from rows to its word: python scripts/bench_claims.py"""
+"""Seconds of a verdict on 10,000 patients, 5 endpoints and 10,000 resamples, rows to word: python scripts/bench_claims.py"""
 
 from __future__ import annotations
 
