@@ -48,15 +48,20 @@ def ladder_in_words(verdict: Verdict) -> list[str]:
     found = verdict.largest_reduction
     if found is None:
         return []
+    capped = "" if verdict.cap == "none" else f" ({verdict.cap} only)"
     steps = [
-        f"R={step.acceleration:g}: {step.seconds:.1f} s, {_percent(step.reduction.value)} less: {spaced(step.result)}"
+        f"R={step.acceleration:g}: {step.seconds:.1f} s, {_percent(step.reduction.value)} less: {_under(capped, step.result)}"
         for step in verdict.ladder
     ]
     if found.value is None:
         return [*steps, f"Largest reduction that holds: none ({found.reason})"]
-    capped = "" if verdict.cap == "none" else f" ({verdict.cap} only)"
     span = f"{_percent(found.low)} to {_percent(found.high)} over the timing assumptions"
     return [*steps, f"Largest reduction that holds{capped}: {_percent(found.value)}, {span}"]
+
+
+def _under(capped: str, result: str) -> str:
+    """A result, under a cap never as a bare word."""
+    return f"the numbers alone say {spaced(result)}{capped}" if capped else spaced(result)
 
 
 def time_in_words(time: TimeResult) -> str:
@@ -108,12 +113,18 @@ def verdict_page(verdict: Verdict) -> str:
         f"<h1>Claim {escape(verdict.claim_id)}</h1><blockquote>{escape(verdict.claim_text)}<br>"
         f'<span class="small">{escape(verdict.claim_source)}</span></blockquote>'
         f'<p class="verdict {kind}"><strong>{escape(verdict.words)}</strong><br>'
-        f'<span class="small">{escape(_MEANS[verdict.uncapped])}</span></p>'
+        f'<span class="small">{escape(_meaning(verdict))}</span></p>'
         f"{_list('', verdict.reasons)}{_arms(verdict)}"
         f"{_list('Ladder', ladder_in_words(verdict))}{_quality(verdict)}{_list('What limits the data', verdict.caveats)}"
         f'<p class="small">{escape(_registered(verdict))} Claim SHA-256 {escape(verdict.claim_sha256)}.</p>'
         "</main></body></html>\n"
     )
+
+
+def _meaning(verdict: Verdict) -> str:
+    if verdict.cap == "none" or verdict.uncapped == "not_testable":
+        return _MEANS[verdict.uncapped]
+    return "Whatever the numbers say, this sweep can't support the claim: the reasons below say why."
 
 
 def _list(heading: str, lines: tuple[str, ...] | list[str]) -> str:

@@ -35,9 +35,14 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
     all_rows = [row for entry in manifest.cells for row in rows.get(entry.key, [])]
     runs = {key: run_id for key, (run_id, _) in store.children(parent).items()}
     run_ids = [runs[entry.key] for entry in manifest.cells if entry.key in rows]
-    judged = {claim.claim_id for claim in chosen}
-    others = sum(claim.untestable is None and claim.claim_id not in judged for claim in carried)
-    verdicts = judge(chosen, all_rows, registration, run_ids=run_ids, others=others)
+    named = {claim.claim_id for claim in chosen}
+    others = [claim for claim in carried if claim.untestable is None and claim.claim_id not in named]
+    try:
+        # With the sweep's other claims: a verdict must not hang on how it is asked for.
+        verdicts = judge([*chosen, *others], all_rows, registration, run_ids=run_ids)[: len(chosen)]
+    except HalfscanError:
+        # One of the others may lack an arm; it shares α all the same.
+        verdicts = judge(chosen, all_rows, registration, run_ids=run_ids, others=len(others))
     for verdict in verdicts:
         _log(store, parent, verdict)
     return verdicts

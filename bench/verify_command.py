@@ -12,7 +12,7 @@ import numpy as np
 
 from .claims.pairing import check_arms, choose_arm, pair
 from .claims.power import Gate, joint_power, patients_needed, power_t
-from .claims.types import ClaimSpec
+from .claims.types import PATIENTS_NEEDED, ClaimSpec
 from .configuration import build_claims, compose_run, to_plain
 from .errors import HalfscanError
 from .rows import Row
@@ -113,7 +113,8 @@ def _plan(claim: ClaimSpec, rows: Sequence[Row], stated: Mapping[str, float], op
                 tail_required=endpoint.tail_required,
             )
         )
-    needed = patients_needed(gates, options.power, options.correlation, claim.alpha) if gates else 0
+    found = patients_needed(gates, options.power, options.correlation, claim.alpha) if gates else PATIENTS_NEEDED
+    needed = None if found is None else max(found, PATIENTS_NEEDED)
     return {
         "claim": claim.claim_id,
         "power": options.power,
@@ -129,7 +130,7 @@ def _plan(claim: ClaimSpec, rows: Sequence[Row], stated: Mapping[str, float], op
             }
             for gate in gates
         ],
-        "joint_power": None if not needed else joint_power(gates, needed, options.correlation, claim.alpha),
+        "joint_power": None if not needed or not gates else joint_power(gates, needed, options.correlation, claim.alpha),
     }
 
 
@@ -161,4 +162,6 @@ def _plan_in_words(plan: Mapping[str, Any]) -> list[str]:
         )
     if plan["patients"] is None:
         return [*lines, "no number of patients up to 5000 reaches it: the margins are too narrow for this spread"]
+    if plan["joint_power"] is None:
+        return [*lines, f"no endpoint; {plan['patients']} patients, below which nothing is concluded"]
     return [*lines, f"{plan['patients']} patients (joint power {plan['joint_power']:.0%}), all tails included"]

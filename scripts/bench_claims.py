@@ -19,7 +19,9 @@ _FILLED: dict[str, Any] = {"str": "x", "float": 1.0, "int": 1, "bool": False}
 
 
 def rows(model: str, acceleration: float, rng: np.random.Generator) -> list[Row]:
-    filled = {one.name: _FILLED.get(str(one.type)) for one in fields(Row) if str(one.type).split(" ")[0] in _FILLED}
+    filled: dict[str, Any] = {
+        one.name: _FILLED.get(str(one.type)) for one in fields(Row) if str(one.type).split(" ")[0] in _FILLED
+    }
     filled |= {"model": model, "nominal_acceleration": acceleration, "evidence": "retrospective"}
     scores = rng.normal(0.9, 0.01, (PATIENTS, len(METRICS)))
     return [

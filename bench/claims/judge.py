@@ -82,7 +82,8 @@ def judge(
     Raises:
         HalfscanError: arms that can't be compared, NaN scores, or a claim that changed after it was registered.
     """
-    single = [_judge_one(claim, rows, registration, tuple(run_ids), resamples) for claim in claims]
+    together = sum(claim.untestable is None for claim in claims) + others
+    single = [_judge_one(claim, rows, registration, tuple(run_ids), resamples, together) for claim in claims]
     p_values = [_weakest(verdict) for verdict in single]
     tested = [index for index, p_value in enumerate(p_values) if p_value is not None]
     family = [*(p_values[index] or 0.0 for index in tested), *[1.0] * others]
@@ -94,7 +95,12 @@ def judge(
 
 
 def _judge_one(
-    claim: ClaimSpec, rows: Sequence[Row], registration: Registration, run_ids: tuple[str, ...], resamples: int
+    claim: ClaimSpec,
+    rows: Sequence[Row],
+    registration: Registration,
+    run_ids: tuple[str, ...],
+    resamples: int,
+    together: int = 1,
 ) -> Verdict:
     """All parts of a verdict but its word."""
     open_verdict = Verdict(
@@ -109,7 +115,8 @@ def _judge_one(
     if claim.untestable is not None:
         return open_verdict
     if claim.ladder:
-        return _judge_ladder(claim, rows, open_verdict, resamples)
+        # A ladder has no single p-value for Holm: it takes its even share of α.
+        return _judge_ladder(replace(claim, alpha=claim.alpha / together), rows, open_verdict, resamples)
     reference, candidate = (choose_arm(rows, name, getattr(claim, name)) for name in ("reference", "candidate"))
     check_arms(reference, candidate)
     _check_seeds(claim, reference, candidate)

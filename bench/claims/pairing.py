@@ -93,6 +93,8 @@ def check_arms(reference: ArmRows, candidate: ArmRows) -> None:
     if reference.first.truth_combinations != candidate.first.truth_combinations:
         raise HalfscanError("the arms were scored in different profiles or against different truths: score them alike")
     for arm in (reference, candidate):
+        if any(_truth(row) != _truth(arm.first) for row in arm.rows):
+            raise HalfscanError(f"{arm.name} arm: its volumes differ in truth or profiles: score them alike")
         sets = {frozenset(arm.volumes(seed)) for seed in arm.seeds}
         if len(sets) > 1:
             raise HalfscanError(f"{arm.name} arm: its training seeds {', '.join(map(str, arm.seeds))} scored different volumes")
@@ -105,13 +107,33 @@ def check_arms(reference: ArmRows, candidate: ArmRows) -> None:
     _check_masks(reference, candidate)
 
 
+def _truth(row: Row) -> tuple[object, ...]:
+    return row.truth_source, sorted(row.truth_combinations.items())
+
+
+def check_combination(arm: ArmRows, endpoint: Endpoint) -> None:
+    """Refuses scores of images whose coils are combined otherwise than the truth's: they measure that difference.
+
+    Raises:
+        HalfscanError: naming both.
+    """
+    profile = endpoint.metric.partition("@")[2]
+    wanted, row = arm.first.truth_combinations.get(profile), arm.first
+    if wanted is not None and row.coils > 1 and row.combination != wanted:
+        raise HalfscanError(
+            f"{arm.name} arm: its images are combined over coils as {row.combination} and the truth of {profile} as {wanted}: "
+            "choose the profile that fits both arms"
+        )
+
+
 def _check_masks(reference: ArmRows, candidate: ArmRows) -> None:
     """Models at one sampling spec have identical masks; reference R=2 and candidate R=4 differ, of course."""
     spec = ("sampling", "nominal_acceleration", "acs_lines")
     if any(getattr(reference.first, column) != getattr(candidate.first, column) for column in spec):
         return
-    ours, theirs = reference.volumes(reference.seeds[0]), candidate.volumes(candidate.seeds[0])
-    if differing := sum(ours[key].mask_hash != theirs[key].mask_hash for key in ours):
+    ours = reference.volumes(reference.seeds[0])
+    rows = (*reference.rows, *candidate.rows)
+    if differing := sum(ours[row.patient, row.volume].mask_hash != row.mask_hash for row in rows):
         raise HalfscanError(f"the arms share a sampling spec and {differing} volumes have different masks: run them in one sweep")
 
 
@@ -139,6 +161,8 @@ def pair(reference: ArmRows, candidate: ArmRows, endpoint: Endpoint) -> Paired |
     Raises:
         HalfscanError: a score that is NaN, or a ratio of values that have none.
     """
+    for arm in (reference, candidate):
+        check_combination(arm, endpoint)
     columns = []
     patients: tuple[str, ...] = ()
     for seed in candidate.seeds:

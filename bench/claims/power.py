@@ -12,6 +12,8 @@ import numpy.typing as npt
 from .tail import allowed_failures
 
 _DRAWS = 20_000
+_CERTAIN = 100.0
+"""Standard errors beyond which a test can't go either way, and the noncentral t distribution gives no number."""
 
 
 def power_t(distance: float, spread: float, patients: int, alpha: float = 0.025) -> float:
@@ -26,8 +28,10 @@ def power_t(distance: float, spread: float, patients: int, alpha: float = 0.025)
 
     if spread == 0:
         return 1.0 if distance > 0 else 0.0
-    critical = stats.t.ppf(1 - alpha, patients - 1)
-    return float(stats.nct.sf(critical, patients - 1, distance / spread * math.sqrt(patients)))
+    shift = distance / spread * math.sqrt(patients)
+    if abs(shift) > _CERTAIN:
+        return 1.0 if shift > 0 else 0.0
+    return float(stats.nct.sf(stats.t.ppf(1 - alpha, patients - 1), patients - 1, shift))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +94,9 @@ def patients_needed(
     """
     few, many = 3, 4
     while joint_power(gates, many, correlation, alpha) < power:
-        few, many = many, many * 2
-        if many > most:
+        if many >= most:
             return None
+        few, many = many, min(many * 2, most)
     while many - few > 1:
         middle = (few + many) // 2
         few, many = (few, middle) if joint_power(gates, middle, correlation, alpha) >= power else (middle, many)

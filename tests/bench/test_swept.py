@@ -26,7 +26,7 @@ SWEPT = [
     "sampling.acceleration=2",
     "sampling.acs_lines=12",
     "mask_replicate=3",
-    "protocol=flash",
+    "protocol=flash protocol.echo_train_length=1",
     "protocol.sequence=gre protocol.echo_train_length=1",
     "protocol.name=other",
     "protocol.tr_s=1.0",
