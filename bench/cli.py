@@ -33,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .time_command import run_time
 
             return run_time(_time_parser().parse_intermixed_args(words[1:]))
+        if words[:1] in (["verify"], ["plan"]):
+            from .verify_command import run_plan, run_verify
+
+            chosen = _claims_parser(words[0]).parse_intermixed_args(words[1:])
+            return run_verify(chosen) if words[0] == "verify" else run_plan(chosen)
         options = _parser().parse_args(words)
         return int(options.command(options))
     except HalfscanError as error:
@@ -79,27 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
     finish.set_defaults(command=_finish)
 
-    verify = commands.add_parser("verify", help="judge claims over a sweep: halfscan verify claim=half_time [SWEEP]")
-    verify.add_argument("words", nargs="*", help="claim=NAME, or its settings; a sweep (default: the latest, and its own claims)")
-    verify.set_defaults(command=_verify)
-
-    plan = commands.add_parser("plan", help="the patients that a claim needs: halfscan plan claim=half_time [PILOT SWEEP]")
-    plan.add_argument("words", nargs="*", help="claim=NAME, or its settings; a pilot sweep that gives the spreads")
-    plan.add_argument("--sd", action="append", default=[], metavar="METRIC=NUMBER", help="spread of the patients' differences")
-    plan.add_argument("--power", type=float, default=0.8, help="joint, of all endpoints and tails (default: %(default)s)")
-    plan.add_argument("--correlation", type=float, default=0.0, help="between endpoints (default: %(default)s, the cautious one)")
-    plan.set_defaults(command=_plan)
+    for name, words in (
+        ("verify", "judge claims over a sweep: halfscan verify claim=half_time [SWEEP]"),
+        ("plan", "the patients that a claim needs: halfscan plan claim=half_time [PILOT SWEEP]"),
+    ):
+        commands.add_parser(name, help=words).add_argument("words", nargs="*")
 
     doctor = commands.add_parser("doctor", help="what this machine has, and the mend for what is missing")
     doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
     doctor.set_defaults(command=_doctor)
 
-    for command in (verify, plan):
-        command.add_argument("--json", action="store_true", help="one object a claim")
-    for command in (table, doctor, verify, plan):
+    for command in (table, doctor):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
-    for command in (table, verify, plan):
-        command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    table.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
 
 
@@ -121,6 +118,22 @@ def _time_parser() -> argparse.ArgumentParser:
     parser.add_argument("--fov-mm", type=float, help="field of view of --write-seq along phase (default: the data's, else 256)")
     parser.add_argument("--slice-mm", type=float, help="slice thickness of --write-seq (default: the data's, else 5)")
     parser.add_argument("--page", type=Path, metavar="FILE.html", help="write one offline page that times console protocols")
+    return parser
+
+
+def _claims_parser(name: str) -> argparse.ArgumentParser:
+    """Of `halfscan verify` and `halfscan plan`, which mix overrides and options likewise."""
+    parser = _Parser(prog=f"halfscan {name}")
+    parser.add_argument("words", nargs="*", help="claim=NAME, or its settings; a sweep (default: the latest)")
+    parser.add_argument("--json", action="store_true", help="one object a claim")
+    parser.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
+    parser.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    if name == "plan":
+        parser.add_argument(
+            "--sd", action="append", default=[], metavar="METRIC=NUMBER", help="spread of the patients' differences"
+        )
+        parser.add_argument("--power", type=float, default=0.8, help="joint, of all endpoints and tails (default: %(default)s)")
+        parser.add_argument("--correlation", type=float, default=0.0, help="between endpoints (default: 0, the cautious one)")
     return parser
 
 
@@ -217,18 +230,6 @@ def _table(options: argparse.Namespace) -> int:
     else:
         print_table(manifest, cells, options.profile)
     return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from .verify_command import run_verify
-
-    return run_verify(options)
-
-
-def _plan(options: argparse.Namespace) -> int:
-    from .verify_command import run_plan
-
-    return run_plan(options)
 
 
 def _finish(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from .claims.judge import Registration, judge
 from .claims.types import ClaimSpec, Endpoint, EndpointResult, TimeResult, Verdict
 from .errors import HalfscanError
 from .forest import forest_plot
+from .rows import Row
 from .tracking import Store
 from .verdict_page import verdict_page
 
@@ -35,17 +36,34 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
     all_rows = [row for entry in manifest.cells for row in rows.get(entry.key, [])]
     runs = {key: run_id for key, (run_id, _) in store.children(parent).items()}
     run_ids = [runs[entry.key] for entry in manifest.cells if entry.key in rows]
-    named = {claim.claim_id for claim in chosen}
-    others = [claim for claim in carried if claim.untestable is None and claim.claim_id not in named]
-    try:
-        # With the sweep's other claims: a verdict must not hang on how it is asked for.
-        verdicts = judge([*chosen, *others], all_rows, registration, run_ids=run_ids)[: len(chosen)]
-    except HalfscanError:
-        # One of the others may lack an arm; it shares α all the same.
-        verdicts = judge(chosen, all_rows, registration, run_ids=run_ids, others=len(others))
+    registered = {claim.claim_id for claim in carried}
+    # Those that the sweep does not carry are judged apart: being exploratory, they cost the others nothing.
+    late = [claim for claim in chosen if claim.claim_id not in registered]
+    verdicts = judge(late, all_rows, registration, run_ids=run_ids) if late else []
+    chosen = [claim for claim in chosen if claim.claim_id in registered]
+    verdicts = [*_with_the_sweep_s(chosen, carried, all_rows, registration, run_ids), *verdicts]
     for verdict in verdicts:
         _log(store, parent, verdict)
     return verdicts
+
+
+def _with_the_sweep_s(
+    chosen: Sequence[ClaimSpec],
+    carried: Sequence[ClaimSpec],
+    rows: Sequence[Row],
+    registration: Registration,
+    run_ids: Sequence[str],
+) -> list[Verdict]:
+    """Judges registered claims beside all others of their sweep: a verdict must not hang on how it is asked for."""
+    if not chosen:
+        return []
+    named = {claim.claim_id for claim in chosen}
+    others = [claim for claim in carried if claim.untestable is None and claim.claim_id not in named]
+    try:
+        return judge([*chosen, *others], rows, registration, run_ids=run_ids)[: len(chosen)]
+    except HalfscanError:
+        # One of the others may lack an arm; it shares α all the same.
+        return judge(chosen, rows, registration, run_ids=run_ids, others=len(others))
 
 
 def carried_claims(store: Store, parent: str) -> list[ClaimSpec]:

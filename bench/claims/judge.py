@@ -85,9 +85,14 @@ def judge(
     together = sum(claim.untestable is None for claim in claims) + others
     single = [_judge_one(claim, rows, registration, tuple(run_ids), resamples, together) for claim in claims]
     p_values = [_weakest(verdict) for verdict in single]
-    tested = [index for index, p_value in enumerate(p_values) if p_value is not None]
+    tested = [index for index, p_value in enumerate(p_values) if p_value is not None and not claims[index].ladder]
+    # Ladders have spent their share already, whether they hold or not: they hand nothing on.
+    others += sum(bool(claim.ladder) for claim in claims)
     family = [*(p_values[index] or 0.0 for index in tested), *[1.0] * others]
     adjusted = dict(zip(tested, holm(family), strict=False))
+    for index, claim in enumerate(claims):
+        if claim.ladder and (p_value := p_values[index]) is not None:
+            adjusted[index] = min(1.0, together * p_value)
     return [
         _conclude(claim, _with_holm(verdict, adjusted.get(index)), adjusted.get(index), registration)
         for index, (claim, verdict) in enumerate(zip(claims, single, strict=True))
@@ -226,7 +231,6 @@ def _effects(claim: ClaimSpec, endpoints: Sequence[Endpoint], paired: Mapping[st
     return effects(
         np.stack([one.by_patient for one in values], axis=1),
         [-endpoint.threshold for endpoint in endpoints],
-        claim.alpha,
         resamples=resamples,
         standard_errors=errors,
     )

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 RESAMPLES = 10_000
+_TAIL = 0.025
+"""On either side of an interval, whatever α a claim is tested at."""
 _CHUNK_CELLS = 2_000_000
 """Resamples times patients that are drawn at once: a few MB a thread."""
 _THREADS = 2
@@ -32,7 +34,7 @@ class Effect:
     mean: float
     standard_error: float
     t_interval: tuple[float, float]
-    """Two-sided, at level 1 − 2α."""
+    """Two-sided, 95 %."""
     bootstrap_interval: tuple[float, float]
     p_noninferior: float
     """Of mean ≤ −Δ, one-sided; the larger of both tests."""
@@ -86,7 +88,6 @@ def _resampled_sums(moments: FloatArray, count: int, seed: np.random.SeedSequenc
 def effects(
     values: FloatArray,
     margins: Sequence[float],
-    alpha: float = 0.025,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -97,7 +98,6 @@ def effects(
     Args:
         values: (patients, endpoints) differences, higher is better; at least two patients, all finite.
         margins: Δ > 0 of each endpoint, on the values' scale.
-        alpha: one-sided.
         resamples: of the bootstrap.
         seed: of the bootstrap.
         standard_errors: (standard error, degrees of freedom) of each endpoint where they are not those of independent patients.
@@ -111,8 +111,8 @@ def effects(
     found = []
     for index, (mean, margin, (error, freedom)) in enumerate(zip(means, margins, standard_errors or plain, strict=True)):
         drawn = np.sort(studentized[np.isfinite(studentized[:, index]), index])
-        critical = float(stats.t.ppf(1 - alpha, freedom))
-        low, high = _quantiles(drawn, alpha)
+        critical = float(stats.t.ppf(1 - _TAIL, freedom))
+        low, high = _quantiles(drawn, _TAIL)
         found.append(
             Effect(
                 patients=patients,

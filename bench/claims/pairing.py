@@ -90,6 +90,8 @@ def check_arms(reference: ArmRows, candidate: ArmRows) -> None:
         ours, theirs = getattr(reference.first, column), getattr(candidate.first, column)
         if ours != theirs:
             raise HalfscanError(f"the arms differ in {column}: reference {ours}, candidate {theirs}; they must share it")
+    if set(map(id, reference.rows)) == set(map(id, candidate.rows)):
+        raise HalfscanError("both arms are the same rows: a claim compares two")
     if reference.first.truth_combinations != candidate.first.truth_combinations:
         raise HalfscanError("the arms were scored in different profiles or against different truths: score them alike")
     for arm in (reference, candidate):
@@ -163,6 +165,9 @@ def pair(reference: ArmRows, candidate: ArmRows, endpoint: Endpoint) -> Paired |
     """
     for arm in (reference, candidate):
         check_combination(arm, endpoint)
+    scored = endpoint.metric.partition("@")[2] in reference.first.truth_combinations
+    if scored and reference.first.truth_shares_noise and all(row.lines_sampled >= row.lines_acquired for row in reference.rows):
+        raise HalfscanError("reference arm: fully sampled, it is scored against itself: a ceiling, not a comparator")
     columns = []
     patients: tuple[str, ...] = ()
     for seed in candidate.seeds:

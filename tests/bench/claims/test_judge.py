@@ -521,6 +521,29 @@ def test_a_ladder_judged_with_another_claim_shares_alpha() -> None:
     assert together.verdict == "inconclusive"
 
 
+def _ladder_and_another() -> tuple[list[ClaimSpec], list[Row]]:
+    """A ladder that holds at R=2 beyond doubt and not at R=4, and a claim that holds with p = .018."""
+    level = baseline(40)
+    claims = [replace(LADDER, ladder=(2.0, 4.0)), replace(QUALITY, claim_id="other", candidate={"model": "other"})]
+    rows = ladder_rows(0.02, -0.01, 0.0)
+    return claims, rows + arm((level + with_p(0.018)).tolist(), CANDIDATE, model="other")
+
+
+def test_a_ladder_that_stopped_hands_nothing_on() -> None:
+    """Its α/2 went from R=2 to R=4 and was lost there; only a ladder that holds to its top leaves it to the other claims."""
+    claims, rows = _ladder_and_another()
+    ladder, other = judge(claims, rows, registered(*claims), resamples=20_000)
+    assert [step.result for step in ladder.ladder] == ["supported", "inconclusive"]
+    assert other.verdict == "inconclusive"
+
+
+def test_an_interval_is_one_of_95_percent_whatever_it_is_judged_with() -> None:
+    claims, rows = _ladder_and_another()
+    ladder = judge(claims, rows, registered(*claims), resamples=RESAMPLES)[0]
+    half = float(stats.t.ppf(0.975, 39)) * 0.004 / math.sqrt(40)
+    assert ladder.endpoints[0].t_interval == pytest.approx((0.02 - half, 0.02 + half))
+
+
 # Time ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -205,3 +205,15 @@ def test_differences_are_of_patients_in_order() -> None:
     lower = pair(*_arms(rows), replace(ENDPOINT, higher_is_better=False))
     assert isinstance(lower, Paired)
     assert lower.by_patient == pytest.approx([-0.1, 0.1, 0.0])
+
+
+def test_a_fully_sampled_reference_is_a_ceiling_and_no_comparator() -> None:
+    rows = vendor([0.0] * 20)
+    full = [replace(row, lines_sampled=row.lines_acquired, truth_shares_noise=True) for row in rows[:20]]
+    with pytest.raises(HalfscanError, match="a ceiling, not a comparator"):
+        verdict_on([*full, *rows[20:]])
+
+
+def test_an_arm_is_not_compared_with_itself() -> None:
+    with pytest.raises(HalfscanError, match="both arms are the same rows"):
+        verdict_on(vendor([0.0] * 20), replace(CLAIM, candidate=CLAIM.reference))

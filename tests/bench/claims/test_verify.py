@@ -388,6 +388,16 @@ def test_a_verdict_hangs_on_no_way_of_asking(work: Path, capsys: pytest.CaptureF
     assert verify_sweep(store, parent, carried_claims(store, parent)[:1])[0].verdict == "supported"
 
 
+def test_an_exploratory_claim_costs_the_registered_ones_nothing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = _two_claims(work)
+    assert verify(capsys)[0]["verdict"] == "supported"
+    parent = store.parent_of(None)
+    close = carried_claims(store, parent)[0]
+    late = replace(close, claim_id="late", alpha=0.01)
+    assert [verdict.cap for verdict in verify_sweep(store, parent, [close, late])] == ["none", "exploratory"]
+    assert verify_sweep(store, parent, [close, late])[0].verdict == "supported"
+
+
 def test_the_margin_may_not_follow_the_scores(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The attack: a margin that the noisy vendor would pass, under the registered name and under a new one."""
     _planted(_vendors(), CLAIMS_ON_VENDORS, work)
