@@ -57,7 +57,7 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
     with _exclusive(_writable(sweeps_folder(out) / identity)):
         parent = store.find_sweep(identity)
         children = store.children(parent) if parent else {}
-        first = _first_start(out, identity, entries, store)
+        first = _first_start(out, identity, entries if specs else (), store)
         manifest = SweepManifest(
             sweep_id=identity,
             parent_run=parent or store.start_sweep(identity),
