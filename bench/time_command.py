@@ -109,7 +109,8 @@ def _read_seq(options: argparse.Namespace) -> int:
 
 
 def _write_seq(options: argparse.Namespace, breakdown: Breakdown, readout: int, voxel: tuple[float, float, float] | None) -> int:
-    from .scan_time.pulseq import Geometry, write_seq
+    from .scan_time.pulseq import write_seq
+    from .scan_time.sequences import Geometry
 
     fov, thickness = options.fov_mm, options.slice_mm
     if voxel is not None:

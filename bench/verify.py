@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .claims.judge import Registration, judge
+from .claims.judge import judge
 from .claims.types import ClaimSpec, Endpoint, EndpointResult, TimeResult, Verdict
+from .claims.word import Registration
 from .errors import HalfscanError
 from .forest import forest_plot
 from .rows import Row

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from halfscan.bench.claims.judge import Registration, judge
+from halfscan.bench.claims.judge import judge
 from halfscan.bench.claims.types import ClaimSpec, Endpoint
+from halfscan.bench.claims.word import Registration
 from halfscan.bench.rows import Row
 
 PATIENTS, RESAMPLES, REPEATS = 10_000, 10_000, 5

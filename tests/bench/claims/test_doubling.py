@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from halfscan.bench.claims.judge import Registration, judge
+from halfscan.bench.claims.judge import judge
 from halfscan.bench.claims.types import ClaimSpec, Verdict
+from halfscan.bench.claims.word import Registration
 from halfscan.bench.configuration import build_claims, compose_run, to_plain
 from halfscan.bench.operators import combine, to_image
 from halfscan.bench.qa.quality import Quality, Volume

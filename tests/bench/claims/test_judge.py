@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from halfscan.bench.claims.judge import Registration, judge
+from halfscan.bench.claims.judge import judge
 from halfscan.bench.claims.types import ClaimSpec, Endpoint, Verdict
+from halfscan.bench.claims.word import Registration
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.rows import Row
 

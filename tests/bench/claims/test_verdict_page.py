@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from halfscan.bench.claims.judge import Registration
 from halfscan.bench.claims.types import ClaimSpec, Endpoint, Verdict
+from halfscan.bench.claims.word import Registration
 from halfscan.bench.forest import forest_plot
 from halfscan.bench.rows import Row
 from halfscan.bench.verdict_page import in_words, verdict_page

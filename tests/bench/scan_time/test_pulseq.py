@@ -17,7 +17,8 @@ from halfscan.bench.sampling.poisson_disc import PoissonDisc
 from halfscan.bench.sampling.random import Random
 from halfscan.bench.scan_time.breakdown import break_down
 from halfscan.bench.scan_time.protocol import Protocol
-from halfscan.bench.scan_time.pulseq import Geometry, read_seq, write_seq
+from halfscan.bench.scan_time.pulseq import read_seq, write_seq
+from halfscan.bench.scan_time.sequences import Geometry
 
 pypulseq = pytest.importorskip("pypulseq", reason="the extra halfscan[pulseq] is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pypulseq.*")
