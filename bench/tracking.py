@@ -41,6 +41,7 @@ CLAIMS = "claims.json"
 VERDICTS = "verdicts"
 """Folder of the parent run's artifacts with one folder a claim."""
 _KIND, _KEY, _SWEEP = "halfscan.kind", "halfscan.key", "halfscan.sweep"
+_TRIES = 3
 _PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
 
 
@@ -276,10 +277,20 @@ class Store:
 
     def _log_dataset(self, run_id: str, row: Row, digest: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         # MLflow keeps at most 36 characters of a digest; the whole hash stands in a tag of the run.
         dataset = Dataset(name=row.dataset, digest=digest[:36], source_type="local", source="{}")
-        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])])
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])]
+        for attempt in range(_TRIES):
+            try:
+                self.client.log_inputs(run_id, inputs)
+                break
+            except MlflowException:
+                # Two cells that log the same data set at once: the second one's insert fails, and its next try finds the row.
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(0.2)
         self.client.set_tag(run_id, "halfscan.dataset_digest", digest)
 
     def _search(self, query: str, limit: int | None = None) -> list[Run]:

@@ -39,6 +39,7 @@ class Registration:
 
 
 def conclude(claim: ClaimSpec, verdict: Verdict, p_holm: float | None, registration: Registration) -> Verdict:
+    """The verdict with its word, its cap, and the reasons for both."""
     word, reasons = uncapped(claim, verdict, p_holm)
     cap, why = _cap(verdict, registration)
     if claim.untestable is not None:

@@ -53,6 +53,26 @@ def test_two_processes_at_once_on_a_fresh_store(small: list[str], work: Path) ->
     assert runs() == [("cell", "FINISHED")] * 2 + [("sweep", "FINISHED")] * 2
 
 
+def test_a_data_set_that_another_process_logs_at_the_same_moment(
+    small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both insert it, and the store lets one of them: the other finds it on its next try."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    log_inputs, tries = MlflowClient.log_inputs, []
+
+    def losing_once(*arguments: object, **named: object) -> None:
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise MlflowException("UNIQUE constraint failed: datasets.name")
+        log_inputs(*arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", losing_once)
+    assert run(*small) == 0
+    assert len(tries) == 2
+
+
 def test_a_damaged_cache_is_made_again(small: list[str], work: Path) -> None:
     assert run(*small) == 0
     first = rows_of(work)
