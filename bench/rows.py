@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ _TYPES = {
     "int | None": pa.int64(),
     "bool": pa.bool_(),
 }
+_CELL = "cell"
 _JSON_COLUMNS = ("timing", "assumptions", "warnings", "truth_combinations", "reasons")
 CORE_COLUMNS: Mapping[str, pa.DataType] = {
     name: _TYPES[str(item.type)] for name, item in Row.__dataclass_fields__.items() if str(item.type) in _TYPES
@@ -110,21 +112,15 @@ CORE_COLUMNS: Mapping[str, pa.DataType] = {
 def to_table(rows: Sequence[Row]) -> pa.Table:
     """Rows → a table; metric columns follow the fixed ones, absent metrics are null."""
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    schema = pa.schema(
-        [
-            ("schema_version", pa.int32()),
-            *CORE_COLUMNS.items(),
-            *((name, pa.float64()) for name in metrics),
-            *((name, pa.string()) for name in _JSON_COLUMNS),
-        ]
-    )
-    records = []
-    for row in rows:
-        record = asdict(row)
-        scores = record.pop("metrics")
-        texts = {name: json.dumps(record.pop(name), sort_keys=True) for name in _JSON_COLUMNS}
-        records.append({"schema_version": SCHEMA_VERSION, **record, **scores, **texts})
-    return pa.Table.from_pylist(records, schema=schema)
+    columns: dict[str, pa.Array] = {"schema_version": pa.array([SCHEMA_VERSION] * len(rows), pa.int32())}
+    columns |= {name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in CORE_COLUMNS.items()}
+    columns |= {name: pa.array([row.metrics.get(name) for row in rows], pa.float64()) for name in metrics}
+    columns |= {name: pa.array([_text(getattr(row, name)) for row in rows], pa.string()) for name in _JSON_COLUMNS}
+    return pa.table(columns)
+
+
+def _text(value: Mapping[str, str] | Sequence[str]) -> str:
+    return json.dumps(dict(value) if isinstance(value, Mapping) else list(value), sort_keys=True)
 
 
 def from_table(table: pa.Table) -> list[Row]:
@@ -133,19 +129,96 @@ def from_table(table: pa.Table) -> list[Row]:
     Raises:
         HalfscanError: another schema version, or columns missing.
     """
-    absent = [name for name in ("schema_version", *CORE_COLUMNS, *_JSON_COLUMNS) if name not in table.column_names]
-    if absent:
-        raise HalfscanError(f"the rows lack the column {absent[0]!r}: they were not written by halfscan")
+    _check(table)
+    known: dict[str, Any] = {}
     rows = []
-    for record in table.to_pylist():
-        version = record.pop("schema_version")
-        if version != SCHEMA_VERSION:
-            raise HalfscanError(f"the rows have schema version {version} and this halfscan reads {SCHEMA_VERSION}")
-        texts = {name: json.loads(record.pop(name)) for name in _JSON_COLUMNS}
+    for record in table.drop_columns(["schema_version"]).to_pylist():
+        texts = {name: _parsed(record.pop(name), known) for name in _JSON_COLUMNS}
         texts["warnings"] = tuple(texts["warnings"])
+        record.pop(_CELL, None)
         core = {name: record.pop(name) for name in CORE_COLUMNS}
         rows.append(Row(**core, **texts, metrics=record))
     return rows
+
+
+def _check(table: pa.Table) -> None:
+    absent = [name for name in ("schema_version", *CORE_COLUMNS, *_JSON_COLUMNS) if name not in table.column_names]
+    if absent:
+        raise HalfscanError(f"the rows lack the column {absent[0]!r}: they were not written by halfscan")
+    for version in table.column("schema_version").unique().to_pylist():
+        if version != SCHEMA_VERSION:
+            raise HalfscanError(f"the rows have schema version {version} and this halfscan reads {SCHEMA_VERSION}")
+
+
+def _parsed(text: str, known: dict[str, Any]) -> Any:
+    """Of a JSON column; most rows of a cell say the same. A copy, so that no row shares another's."""
+    if text not in known:
+        known[text] = json.loads(text)
+    return known[text].copy()
+
+
+@dataclass(frozen=True, eq=False)
+class CellRows:
+    """The rows of one cell, column by column: hundreds of cells and patients need not become a million objects."""
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def first(self) -> Row:
+        """The first volume's; what belongs to the cell is the same in all."""
+        return from_table(self.table.slice(0, 1))[0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """`metric@profile` of all that was scored."""
+        return tuple(self.first.metrics)
+
+    def values(self, column: str) -> list[Any]:
+        """A column or a metric, a value a volume."""
+        values: list[Any] = self.table.column(column).to_pylist()
+        return values
+
+    def texts(self, column: str) -> list[Any]:
+        """What a JSON column (timing, assumptions, warnings, reasons) says, each once."""
+        return [json.loads(text) for text in self.table.column(column).unique().to_pylist()]
+
+    def rows(self) -> list[Row]:
+        """One a volume."""
+        return from_table(self.table)
+
+
+def join_cells(cells: Mapping[str, CellRows]) -> pa.Table:
+    """Key → rows, as one table that names the cell of each row."""
+    if not cells:
+        return to_table([]).append_column(_CELL, pa.array([], pa.string()))
+    tables = [rows.table.append_column(_CELL, pa.array([key] * len(rows), pa.string())) for key, rows in cells.items()]
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def split_cells(table: pa.Table) -> dict[str, CellRows]:
+    """The inverse of `join_cells`.
+
+    Raises:
+        HalfscanError: rows that name no cell.
+    """
+    _check(table)
+    if _CELL not in table.column_names:
+        raise HalfscanError("the sweep's rows don't name their cells: an older halfscan wrote them; run `halfscan finish` again")
+    keys = table.column(_CELL).to_pylist()
+    table = table.drop_columns([_CELL]).combine_chunks()
+    starts = [index for index, key in enumerate(keys) if index == 0 or keys[index - 1] != key]
+    ends = [*starts, len(keys)][1:]
+    return {keys[start]: _own_columns(table.slice(start, end - start)) for start, end in zip(starts, ends, strict=True)}
+
+
+def _own_columns(table: pa.Table) -> CellRows:
+    """Without the metrics that only other cells have: null in all rows, and no row says why."""
+    empty = [name for name in table.column_names if "@" in name and table.column(name).null_count == table.num_rows]
+    explained = set(CellRows(table).first.reasons)
+    return CellRows(table.drop_columns([name for name in empty if name not in explained]))
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
@@ -157,6 +230,24 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 def read_rows(path: Path) -> list[Row]:
     """Reads what `write_rows` wrote."""
     return from_table(pq.read_table(path))
+
+
+def read_cell(path: Path) -> CellRows:
+    """The same, column by column."""
+    table = pq.read_table(path)
+    _check(table)
+    return CellRows(table)
+
+
+def write_cells(cells: Mapping[str, CellRows], path: Path) -> None:
+    """Writes the rows of all cells; the file appears whole or not at all."""
+    with whole_file(path) as draft:
+        pq.write_table(join_cells(cells), draft)
+
+
+def read_cells(path: Path) -> dict[str, CellRows]:
+    """Reads what `write_cells` wrote."""
+    return split_cells(pq.read_table(path))
 
 
 def split_scores(scores: Mapping[str, Quantity]) -> tuple[dict[str, float | None], dict[str, str]]:

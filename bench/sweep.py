@@ -17,7 +17,7 @@ from .errors import HalfscanError
 from .files import why_unwritable, write_json
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
 from .privacy import redact_overrides
-from .rows import Row, read_rows
+from .rows import CellRows, read_cell
 from .tracking import CLAIMS, ROWS, Store, tracking_uri
 
 log = logging.getLogger(__name__)
@@ -130,13 +130,13 @@ def finish_sweep(manifest: SweepManifest) -> Outcome:
     """
     store = Store(manifest.tracking_uri, manifest.experiment)
     failures: dict[str, str] = {}
-    rows: list[Row] = []
+    rows: dict[str, CellRows] = {}
     with _exclusive(_writable(manifest.folder)):
         children = store.children(manifest.parent_run)
         for entry in manifest.cells:
             found = finished_rows(manifest, entry, children)
             if found is not None:
-                rows += found
+                rows[entry.key] = found
                 continue
             status = manifest.status(entry)
             run_id, run_status = children.get(entry.key, ("", ""))
@@ -167,13 +167,13 @@ def find_manifest(name: str | None, out: Path) -> SweepManifest:
     return read_manifest(found[-1])
 
 
-def finished_rows(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> list[Row] | None:
+def finished_rows(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> CellRows | None:
     """A cell's rows where it is finished here *and* in the store, else None: a store that lost a run gets it again."""
     _, run_status = children.get(entry.key, ("", ""))
     if manifest.status(entry).state != "finished" or run_status != "FINISHED":
         return None
     try:
-        return read_rows(manifest.cell_folder(entry) / ROWS)
+        return read_cell(manifest.cell_folder(entry) / ROWS)
     except (OSError, ValueError, HalfscanError):
         return None
 
@@ -216,15 +216,15 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _note(manifest: SweepManifest, rows: Sequence[Row], children: Mapping[str, tuple[str, str]]) -> str:
+def _note(manifest: SweepManifest, rows: Mapping[str, CellRows], children: Mapping[str, tuple[str, str]]) -> str:
     """The sweep in words. Reasons of failures stay in its folder: they may name files, and files patients."""
     missing = [entry for entry in manifest.cells if children.get(entry.key, ("", ""))[1] != "FINISHED"]
     lines = [
         f"**{len(manifest.cells) - len(missing)} of {len(manifest.cells)} cells finished.** Halfscan sweep {manifest.sweep_id}."
     ]
     lines += [f"- {manifest.status(entry).state}: {' '.join(redact_overrides(entry.overrides))}" for entry in missing]
-    if "simulated" in {row.evidence for row in rows}:
-        kinds = ", ".join(sorted({row.provenance for row in rows}))
+    if "simulated" in {cell.first.evidence for cell in rows.values()}:
+        kinds = ", ".join(sorted({cell.first.provenance for cell in rows.values()}))
         lines.append(f"The k-space is {kinds}: a demonstration; it supports no claim on scan time.")
     if not manifest.claims:
         lines.append("No claim was registered before this sweep started, so it can support none.")

@@ -10,7 +10,7 @@ from typing import Any
 from .claims.aggregate import summarise
 from .manifest import Entry, SweepManifest
 from .quantity import Quantity
-from .rows import Row
+from .rows import CellRows, Row
 from .tracking import Store
 
 UNITS = {"psnr": "dB", "fwhm": "px"}
@@ -25,33 +25,34 @@ class CellSummary:
 
     entry: Entry
     swept: Mapping[str, str]
-    rows: Sequence[Row]
+    rows: CellRows
 
     @property
     def first(self) -> Row:
-        return self.rows[0]
+        return self.rows.first
 
     @property
     def patients(self) -> int:
-        return len({row.patient for row in self.rows})
+        return len(set(self.rows.values("patient")))
 
     def metrics(self) -> dict[str, Quantity]:
         """`metric@profile` → mean over patients with its 95% interval."""
-        summary = {}
-        for name in self.first.metrics:
-            values = [(row.patient, row.metrics.get(name)) for row in self.rows]
-            reasons = {row.patient: row.reasons[name] for row in self.rows if name in row.reasons}
-            summary[name] = summarise(values, UNITS.get(name.partition("@")[0], "1"), reasons)
-        return summary
+        return {name: self.metric(name) for name in self.rows.metrics}
+
+    def metric(self, name: str) -> Quantity:
+        """One of them."""
+        values = list(zip(self.rows.values("patient"), self.rows.values(name), strict=True))
+        reasons = [reason[name] for reason in self.rows.texts("reasons") if name in reason]
+        return summarise(values, UNITS.get(name.partition("@")[0], "1"), next(iter(reasons), None))
 
     def over_volumes(self, value: str, unit: str, low: str | None = None, high: str | None = None) -> Quantity:
         """Mean over volumes of a modelled column, with the outer range of what was assumed."""
         return Quantity(
-            value=_mean([getattr(row, value) for row in self.rows]),
+            value=_mean(self.rows.values(value)),
             unit=unit,
             method="modelled",
-            low=min(getattr(row, low or value) for row in self.rows),
-            high=max(getattr(row, high or value) for row in self.rows),
+            low=min(self.rows.values(low or value)),
+            high=max(self.rows.values(high or value)),
         )
 
     @property
@@ -65,23 +66,24 @@ class CellSummary:
 
     @property
     def acceleration(self) -> float:
-        return _mean([row.acceleration for row in self.rows])
+        return _mean(self.rows.values("acceleration"))
 
     @property
     def ms_per_slice(self) -> float:
-        return 1000 * _mean([row.recon_s_per_slice for row in self.rows])
+        return 1000 * _mean(self.rows.values("recon_s_per_slice"))
 
     @property
     def warnings(self) -> list[str]:
         """Why the masks can't be scanned as they stand, each once."""
-        return list(dict.fromkeys(warning for row in self.rows for warning in row.warnings))
+        return list(dict.fromkeys(warning for warnings in self.rows.texts("warnings") for warning in warnings))
 
     @property
     def energy(self) -> Quantity:
-        for row in self.rows:
-            if row.energy_j is None:
-                return Quantity.unmeasured("J", row.reasons.get("energy_j", "no reason recorded"))
-        return Quantity(value=sum(row.energy_j or 0.0 for row in self.rows), unit="J", method="measured")
+        joules = self.rows.values("energy_j")
+        if None in joules:
+            reasons = [reason["energy_j"] for reason in self.rows.texts("reasons") if "energy_j" in reason]
+            return Quantity.unmeasured("J", next(iter(reasons), "no reason recorded"))
+        return Quantity(value=sum(joules), unit="J", method="measured")
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -128,12 +130,12 @@ class CellSummary:
         }
 
 
-def summarise_sweep(manifest: SweepManifest, rows: Mapping[str, Sequence[Row]]) -> list[CellSummary]:
+def summarise_sweep(manifest: SweepManifest, rows: Mapping[str, CellRows]) -> list[CellSummary]:
     """The finished cells in the order of the sweep."""
     return [
         CellSummary(entry=entry, swept=entry.swept(manifest.swept), rows=rows[entry.key])
         for entry in manifest.cells
-        if rows.get(entry.key)
+        if entry.key in rows
     ]
 
 

@@ -21,7 +21,7 @@ from .files import why_unwritable, write_json
 from .manifest import FILE_NAME as MANIFEST
 from .manifest import Entry, SweepManifest, read_manifest
 from .privacy import redact, without_paths
-from .rows import Row, read_rows, write_rows
+from .rows import CellRows, Row, read_cells, write_cells, write_rows
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -149,15 +149,14 @@ class Store:
         with self._talking():
             self.client.set_terminated(run_id, status)
 
-    def finish_sweep(self, manifest: SweepManifest, rows: Sequence[Row], note: str, complete: bool) -> None:
-        """Gives the parent the rows of all cells, the manifest and a note in words, and closes it."""
+    def finish_sweep(self, manifest: SweepManifest, rows: Mapping[str, CellRows], note: str, complete: bool) -> None:
+        """Gives the parent the rows of all finished cells by their keys, the manifest and a note in words, and closes it."""
         with self._talking(), tempfile.TemporaryDirectory() as folder:
             public = Path(folder) / MANIFEST
             write_json(public, without_paths(manifest))
             self.client.log_artifact(manifest.parent_run, str(public))
-            if rows:
-                write_rows(rows, Path(folder) / ROWS)
-                self.client.log_artifact(manifest.parent_run, str(Path(folder) / ROWS))
+            write_cells(rows, Path(folder) / ROWS)
+            self.client.log_artifact(manifest.parent_run, str(Path(folder) / ROWS))
             self.client.set_tag(manifest.parent_run, "mlflow.note.content", note)
             self.client.set_terminated(manifest.parent_run, "FINISHED" if complete else "FAILED")
 
@@ -200,25 +199,19 @@ class Store:
             runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")
         return {run.data.tags[_KEY]: (run.info.run_id, run.info.status) for run in runs if _KEY in run.data.tags}
 
-    def read_sweep(self, parent: str) -> tuple[SweepManifest, dict[str, list[Row]]]:
-        """The manifest, and key → rows of the finished cells, from the store alone.
+    def read_sweep(self, parent: str) -> tuple[SweepManifest, dict[str, CellRows]]:
+        """The manifest, and key → rows of the cells that were finished when it was closed, from the store alone.
 
         Raises:
             HalfscanError: the sweep was never finished, so its parent holds no manifest.
         """
         with self._talking(), tempfile.TemporaryDirectory() as folder:
             names = {item.path for item in self.client.list_artifacts(parent)}
-            if MANIFEST not in names:
+            if not {MANIFEST, ROWS} <= names:
                 sweep = self.client.get_run(parent).data.tags.get(_SWEEP, parent)
                 raise HalfscanError(f"sweep {sweep} is not finished: run `halfscan finish {sweep}`")
             manifest = read_manifest(Path(self.client.download_artifacts(parent, MANIFEST, folder)).read_text("utf-8"))
-            rows = {}
-            for key, (run_id, status) in self.children(parent).items():
-                if status == "FINISHED":
-                    target = Path(folder) / run_id
-                    target.mkdir()
-                    rows[key] = read_rows(Path(self.client.download_artifacts(run_id, ROWS, str(target))))
-        return manifest, rows
+            return manifest, read_cells(Path(self.client.download_artifacts(parent, ROWS, folder)))
 
     # A cell ------------------------------------------------------------------------------------------------------
 

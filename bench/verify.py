@@ -14,7 +14,7 @@ from .claims.types import ClaimSpec, Endpoint, EndpointResult, TimeResult, Verdi
 from .claims.word import Registration
 from .errors import HalfscanError
 from .forest import forest_plot
-from .rows import Row
+from .rows import CORE_COLUMNS, CellRows, Row
 from .tracking import Store
 from .verdict_page import verdict_page
 
@@ -34,7 +34,7 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
     if not chosen:
         raise HalfscanError(f"sweep {manifest.sweep_id} carries no claim: name one, such as claim=half_time")
     registration = Registration(hashes=manifest.claims, started=manifest.created_at, known_before=manifest.known_before)
-    all_rows = [row for entry in manifest.cells for row in rows.get(entry.key, [])]
+    all_rows = _rows_for([*chosen, *carried], [rows[entry.key] for entry in manifest.cells if entry.key in rows])
     runs = {key: run_id for key, (run_id, _) in store.children(parent).items()}
     run_ids = [runs[entry.key] for entry in manifest.cells if entry.key in rows]
     registered = {claim.claim_id for claim in carried}
@@ -46,6 +46,26 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
     for verdict in verdicts:
         _log(store, parent, verdict)
     return verdicts
+
+
+def _rows_for(claims: Sequence[ClaimSpec], cells: Sequence[CellRows]) -> list[Row]:
+    """All rows of the cells that an arm may lie in, and of the others one each, so that a refusal can say what there is."""
+    selectors = [selector for claim in claims for selector in (claim.reference, _without_ladder(claim))]
+    found = []
+    for cell in cells:
+        needed = any(all(_holds(cell, column, value) for column, value in selector.items()) for selector in selectors)
+        found += cell.rows() if needed else [cell.first]
+    return found
+
+
+def _without_ladder(claim: ClaimSpec) -> dict[str, Any]:
+    """The candidate's columns but the one that a ladder's steps set."""
+    return {key: value for key, value in claim.candidate.items() if not claim.ladder or key != "nominal_acceleration"}
+
+
+def _holds(cell: CellRows, column: str, value: Any) -> bool:
+    # A column that rows don't have is refused by the judge, by name.
+    return column not in CORE_COLUMNS or value in cell.table.column(column).unique().to_pylist()
 
 
 def _with_the_sweep_s(

@@ -55,7 +55,7 @@ def run_plan(options: argparse.Namespace) -> int:
     rows: Sequence[Row] = ()
     if sweep or not stated:
         store = Store(tracking_uri(options.store), options.experiment)
-        rows = [row for found in store.read_sweep(store.parent_of(sweep))[1].values() for row in found]
+        rows = [row for found in store.read_sweep(store.parent_of(sweep))[1].values() for row in found.rows()]
     plans = [_plan(claim, rows, stated, options) for claim in _claims(overrides)]
     if options.json:
         print(json.dumps(plans, indent=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from ..quantity import Quantity
 
@@ -36,18 +36,18 @@ def mean_interval(patients: Sequence[float], unit: str, level: float = 0.95) -> 
     return Quantity(value=mean, unit=unit, method="measured", low=mean - half, high=mean + half)
 
 
-def summarise(values: Sequence[tuple[str, float | None]], unit: str, reasons: Mapping[str, str]) -> Quantity:
+def summarise(values: Sequence[tuple[str, float | None]], unit: str, reason: str | None = None) -> Quantity:
     """Mean and interval of one metric over the patients of a cell.
 
     Args:
         values: (patient, value or None) a volume.
         unit: of the values.
-        reasons: patient → why a value is missing. One missing value makes the mean None: a mean over the cases that
-            happened to work is not the mean.
+        reason: why one is missing. One missing value makes the mean None: a mean over the cases that happened to work
+            is not the mean.
     """
     missing = [patient for patient, value in values if value is None]
     if missing:
-        why = reasons.get(missing[0], "no reason recorded")
-        return Quantity.unmeasured(unit, f"{len(missing)} of {len(values)} volumes have no value: {why}")
+        why = f"{len(missing)} of {len(values)} volumes have no value: {reason or 'no reason recorded'}"
+        return Quantity.unmeasured(unit, why)
     per_patient = patient_means((patient, value) for patient, value in values if value is not None)
     return mean_interval(list(per_patient.values()), unit)

@@ -9,7 +9,17 @@ import pytest
 
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.quantity import Quantity
-from halfscan.bench.rows import Row, from_table, read_rows, split_scores, to_table, write_rows
+from halfscan.bench.rows import (
+    CellRows,
+    Row,
+    from_table,
+    read_cells,
+    read_rows,
+    split_scores,
+    to_table,
+    write_cells,
+    write_rows,
+)
 
 _EXAMPLES = {"str": "x", "str | None": None, "float": 1.25, "float | None": None, "int": 3, "int | None": None, "bool": True}
 ROW = Row(
@@ -43,3 +53,23 @@ def test_missing_scores_keep_their_reasons() -> None:
     )
     assert values == {"a": 1.0, "b": None}
     assert reasons == {"b": "no counter"}
+
+
+def test_the_cells_of_a_sweep_keep_their_rows_and_their_own_metrics(tmp_path: Path) -> None:
+    """A metric that only another cell has is not one of this cell's; one that is null with a reason is."""
+    unscored = replace(ROW, metrics={"psnr@mvue": None}, reasons={"psnr@mvue": "infinite"})
+    cells = {"b": [ROW, replace(ROW, patient="q")], "a": [unscored], "c": [replace(ROW, metrics={}, reasons={})]}
+    write_cells({key: CellRows(to_table(rows)) for key, rows in cells.items()}, tmp_path / "rows.parquet")
+    found = read_cells(tmp_path / "rows.parquet")
+    assert {key: cell.rows() for key, cell in found.items()} == cells
+    assert found["b"].values("patient") == [ROW.patient, "q"]
+    assert found["a"].texts("reasons") == [{"psnr@mvue": "infinite"}]
+    assert len(found["b"]) == 2
+
+
+def test_a_sweep_without_rows_has_a_table(tmp_path: Path) -> None:
+    write_cells({}, tmp_path / "rows.parquet")
+    assert read_cells(tmp_path / "rows.parquet") == {}
+    write_rows([ROW], tmp_path / "one.parquet")
+    with pytest.raises(HalfscanError, match="don't name their cells"):
+        read_cells(tmp_path / "one.parquet")

@@ -16,23 +16,23 @@ def test_interval_is_students_over_patients() -> None:
 
 def test_duplicated_volumes_do_not_narrow_the_interval() -> None:
     once = [("a", 1.0), ("b", 2.0), ("c", 4.0)]
-    assert summarise(once * 5, "1", {}) == summarise(once, "1", {})
+    assert summarise(once * 5, "1") == summarise(once, "1")
 
 
 def test_order_does_not_matter() -> None:
     rows = [("b", 0.1), ("a", 0.2), ("b", 0.3), ("c", 0.7)]
-    assert summarise(rows, "1", {}) == summarise(rows[::-1], "1", {})
+    assert summarise(rows, "1") == summarise(rows[::-1], "1")
     assert patient_means(rows) == {"a": 0.2, "b": pytest.approx(0.2), "c": 0.7}
 
 
 def test_one_patient_has_a_mean_and_no_interval() -> None:
-    only = summarise([("a", 1.0), ("a", 3.0)], "dB", {})
+    only = summarise([("a", 1.0), ("a", 3.0)], "dB")
     assert (only.value, only.low, only.high) == (2.0, None, None)
     assert only.reason == "one patient: no confidence interval"
 
 
 def test_a_missing_value_makes_the_mean_null() -> None:
-    missing = summarise([("a", 1.0), ("b", None)], "dB", {"b": "PSNR is infinite"})
+    missing = summarise([("a", 1.0), ("b", None)], "dB", "PSNR is infinite")
     assert missing.value is None
     assert missing.reason == "1 of 2 volumes have no value: PSNR is infinite"
 

@@ -20,7 +20,7 @@ from halfscan.bench.errors import HalfscanError
 from halfscan.bench.files import write_json
 from halfscan.bench.identity import KEY_VARIABLE
 from halfscan.bench.manifest import Entry, SweepManifest, read_manifest
-from halfscan.bench.rows import Row, read_rows
+from halfscan.bench.rows import CellRows, Row, read_cells, read_rows, to_table
 from halfscan.bench.tracking import CLAIMS, Store, tracking_uri
 from halfscan.bench.verify import as_record, carried_claims, to_json, verify_sweep
 
@@ -245,7 +245,7 @@ def _planted(rows: Mapping[str, Sequence[Row]], claims: Sequence[ClaimSpec], wor
         settings: dict[str, Any] = {"config": {}, "manifest_digest": "0" * 64, "training": None, "picture": None, "tags": {}}
         store.log_cell(run_id, rows=rows[entry.key], **settings)
         store.end(run_id, "FINISHED")
-    store.finish_sweep(manifest, [row for cell in rows.values() for row in cell], "a note", True)
+    store.finish_sweep(manifest, {key: CellRows(to_table(cell)) for key, cell in rows.items()}, "a note", True)
     return store
 
 
@@ -340,7 +340,7 @@ def test_rows_that_are_no_numbers_are_refused_in_one_line(work: Path, capsys: py
     cells["equal"][4] = replace(cells["equal"][4], metrics={SSIM: float("nan")})
     _planted(cells, CLAIMS_ON_VENDORS[:1], work)
     path = next(path for path in work.glob("mlartifacts/*/artifacts/rows.parquet") if len(read_rows(path)) == 160)
-    assert sum(row.metrics[SSIM] != row.metrics[SSIM] for row in read_rows(path)) == 1
+    assert sum(row.metrics[SSIM] != row.metrics[SSIM] for cell in read_cells(path).values() for row in cell.rows()) == 1
     assert "candidate arm: ssim@mvue is nan for volume v004" in refused(capsys)
 
 
