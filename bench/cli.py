@@ -7,13 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from .. import __version__
 from .errors import HalfscanError, one_line
-
-if TYPE_CHECKING:
-    from .tracking import Store
 
 DEFAULT_OUT = "outputs"
 
@@ -76,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--profile", help="metric profile to show; default: the one that fits the images")
     table.set_defaults(command=_table)
 
+    report = commands.add_parser("report", help="the page of a sweep, one HTML file, from the store alone")
+    report.add_argument("sweep", nargs="?", help="id of the sweep or its beginning; default: the latest")
+    report.add_argument("--out", type=Path, help="the HTML file (default: halfscan-SWEEP.html)")
+    report.set_defaults(command=_report)
+
     time = commands.add_parser("time", help="scan seconds, term by term: halfscan time protocol=tse_knee sampling.acceleration=4")
     time.add_argument("overrides", nargs="*")
 
@@ -94,9 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
     doctor.set_defaults(command=_doctor)
 
-    for command in (table, doctor):
+    for command in (table, report, doctor):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
-    table.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    for command in (table, report):
+        command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
 
 
@@ -172,49 +175,29 @@ def _finish_planned() -> int:
 
 
 def _close(manifest: object) -> int:
+    from .closing import close_sweep
     from .manifest import SweepManifest
-    from .page import write_page
-    from .pictures import PICTURE
-    from .sweep import finish_sweep
-    from .table import print_table, summarise_sweep
-    from .tracking import Store
+    from .table import print_table
+    from .verdict_page import in_words
 
     assert isinstance(manifest, SweepManifest)
-    outcome = finish_sweep(manifest)
-    store = Store(manifest.tracking_uri, manifest.experiment)
-    # The store's own manifest, without paths: the page goes to the store as well.
-    public, rows = store.read_sweep(manifest.parent_run)
-    cells = summarise_sweep(public, rows)
-    page = manifest.folder / "report.html"
-    pictures = {cell.entry.key: manifest.cell_folder(cell.entry) / PICTURE for cell in cells}
-    write_page(public, cells, {key: path for key, path in pictures.items() if path.exists()}, page)
-    store.log_file(manifest.parent_run, page)
-    print_table(public, cells)
-    print(f"Page: {page}")
-    if manifest.claims:
-        _judge(store, manifest.parent_run)
+    closed = close_sweep(manifest)
+    print_table(closed.record.manifest, closed.record.cells)
+    print(f"Page: {closed.page}")
+    for verdict in closed.verdicts:
+        print("\n".join(["", *in_words(verdict)]))
     print(f"Sweep {manifest.sweep_id} in {manifest.folder}; MLflow: mlflow ui --backend-store-uri {manifest.tracking_uri}")
-    for cell, reason in outcome.failures.items():
+    for name, reason in closed.record.unjudged.items():
+        print(f"halfscan: claim {name} is not judged: {reason}", file=sys.stderr)
+    for cell, reason in closed.outcome.failures.items():
         print(f"halfscan: cell {cell} has no result: {reason}", file=sys.stderr)
-    return 0 if outcome.complete else 1
+    return 0 if closed.outcome.complete else 1
 
 
-def _judge(store: Store, parent: str) -> None:
-    """Ends a sweep with the verdicts on the claims that it was started with."""
-    from .verdict_page import in_words
-    from .verify import carried_claims, verify_sweep
+def _report(options: argparse.Namespace) -> int:
+    from .report_command import run_report
 
-    for together in ([], *([claim] for claim in carried_claims(store, parent))):
-        try:
-            for verdict in verify_sweep(store, parent, together):
-                print("\n".join(["", *in_words(verdict)]))
-        except HalfscanError as error:
-            # A cell that failed may have taken one claim's arm with it: then each is judged by itself.
-            if together:
-                print(f"halfscan: claim {together[0].claim_id} is not judged: {one_line(error)}", file=sys.stderr)
-            continue
-        if not together:
-            return
+    return run_report(options)
 
 
 def _table(options: argparse.Namespace) -> int:

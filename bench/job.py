@@ -20,7 +20,7 @@ from .cell import Cell, build_cell
 from .errors import HalfscanError, one_line
 from .images import TRAINING
 from .manifest import Entry, Status, SweepManifest
-from .pictures import PICTURE, write_picture
+from .pictures import PICTURE, VIEWS, write_picture, write_views
 from .privacy import is_path
 from .progress import progress
 from .rows import write_rows
@@ -84,6 +84,7 @@ def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, en
     with progress(cell.recipe.model_name, len(acquisitions)) as advance:
         volumes = list(measure(cell, manifest.images, advance))
     write_rows([volume.row for volume in volumes], folder / ROWS)
+    write_views(volumes, folder / VIEWS)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     for name in ("hydra", "claims"):  # claims are the sweep's, not the cell's
         plain.pop(name, None)

@@ -185,6 +185,13 @@ class CellRows:
         """What a JSON column (timing, assumptions, warnings, reasons) says, each once."""
         return [json.loads(text) for text in self.table.column(column).unique().to_pylist()]
 
+    def may_hold(self, selector: Mapping[str, Any]) -> bool:
+        """Whether some row has each of these columns' values; no row has a column that rows don't have."""
+        return all(
+            column in CORE_COLUMNS and value in self.table.column(column).unique().to_pylist()
+            for column, value in selector.items()
+        )
+
     def rows(self) -> list[Row]:
         """One a volume."""
         return from_table(self.table)

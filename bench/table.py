@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .claims.aggregate import summarise
@@ -14,6 +14,7 @@ from .rows import CellRows, Row
 from .tracking import Store
 
 UNITS = {"psnr": "dB", "fwhm": "px"}
+LOWER_IS_BETTER = frozenset({"nmse", "fwhm"})
 SHOWN = {"ssim": 3, "psnr": 2, "nmse": 5}
 """Metric → digits; of a profile that lacks them its own are shown."""
 SHOWN_QA = {"snr": 1, "fwhm": 3, "lesion_contrast": 3, "lesion_dprime": 1}
@@ -26,6 +27,7 @@ class CellSummary:
     entry: Entry
     swept: Mapping[str, str]
     rows: CellRows
+    _known: dict[str, Quantity] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def first(self) -> Row:
@@ -41,6 +43,11 @@ class CellSummary:
 
     def metric(self, name: str) -> Quantity:
         """One of them."""
+        if name not in self._known:
+            self._known[name] = self._summarised(name)
+        return self._known[name]
+
+    def _summarised(self, name: str) -> Quantity:
         values = list(zip(self.rows.values("patient"), self.rows.values(name), strict=True))
         reasons = [reason[name] for reason in self.rows.texts("reasons") if name in reason]
         return summarise(values, UNITS.get(name.partition("@")[0], "1"), next(iter(reasons), None))
@@ -194,6 +201,11 @@ def shown(profile: str) -> dict[str, int]:
     return SHOWN_QA if profile == "qa" else SHOWN
 
 
+def digits(metric: str) -> int:
+    """Decimals that a `metric@profile` is shown with."""
+    return {**SHOWN, **SHOWN_QA}.get(metric.partition("@")[0], 4)
+
+
 def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
     """Of the columns that `cell_values` fills."""
     scores = [name.upper().replace("_", " ") if len(name) < 5 else name.replace("_", " ") for name in shown(profile)]
@@ -202,13 +214,12 @@ def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
 
 def cell_values(cell: CellSummary, profile: str) -> list[str]:
     """One cell's row, formatted."""
-    metrics = cell.metrics()
     return [
         f"{cell.acceleration:.2f}",
         f"{cell.scan_seconds.value:.1f}",
-        _percent(cell.reduction("full")),
-        _percent(cell.reduction("clinical")),
-        *(_score(metrics.get(f"{name}@{profile}"), digits) for name, digits in shown(profile).items()),
+        percent(cell.reduction("full")),
+        percent(cell.reduction("clinical")),
+        *(score(cell, f"{name}@{profile}", digits) for name, digits in shown(profile).items()),
         f"{cell.ms_per_slice:.1f}",
     ]
 
@@ -224,7 +235,7 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     first = cells[0].first
     lines = ["R: achieved acceleration. PSNR in dB. Minus: scan time saved; plus: the scan takes longer."]
     for provenance in sorted({cell.first.provenance for cell in cells}):
-        lines.append(f"Data: {provenance}. {_PROVENANCE[provenance]}")
+        lines.append(f"Data: {provenance}. {PROVENANCE[provenance]}")
     lines += [f"Data: {caveat}." for caveat in sorted({cell.first.caveat for cell in cells if cell.first.caveat})]
     for protocol in sorted({cell.first.protocol for cell in cells}):
         lines += _seconds(next(cell for cell in cells if cell.first.protocol == protocol))
@@ -240,7 +251,7 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     return lines
 
 
-_PROVENANCE = {
+PROVENANCE = {
     "simulated": "Demonstration only: simulated data never support a claim on scan time.",
     "processed": "Demonstration only: processed data, or data of unstated origin, never support a claim on scan time.",
     "measured": "Undersampled afterwards (retrospective).",
@@ -264,17 +275,20 @@ def _seconds(cell: CellSummary) -> list[str]:
     return lines
 
 
-def _percent(reduction: Quantity) -> str:
-    percent = round(-100 * (reduction.value or 0.0))
-    return f"{percent:+d} %" if percent else "0 %"
+def percent(reduction: Quantity) -> str:
+    """A reduction as a change of scan time, minus where time is saved."""
+    change = round(-100 * (reduction.value or 0.0))
+    return f"{change:+d} %" if change else "0 %"
 
 
-def _score(score: Quantity | None, digits: int) -> str:
-    if score is None or score.value is None:
+def score(cell: CellSummary, metric: str, digits: int) -> str:
+    """A metric's mean with half the width of its interval; a dash where there is none."""
+    found = cell.metric(metric) if metric in cell.rows.metrics else None
+    if found is None or found.value is None:
         return "–"
-    if score.low is None or score.high is None:
-        return f"{score.value:.{digits}f}"
-    return f"{score.value:.{digits}f} ±{(score.high - score.low) / 2:.{digits}f}"
+    if found.low is None or found.high is None:
+        return f"{found.value:.{digits}f}"
+    return f"{found.value:.{digits}f} ±{(found.high - found.low) / 2:.{digits}f}"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -41,6 +41,7 @@ CLAIMS = "claims.json"
 VERDICTS = "verdicts"
 """Folder of the parent run's artifacts with one folder a claim."""
 _KIND, _KEY, _SWEEP = "halfscan.kind", "halfscan.key", "halfscan.sweep"
+_NOTE = "mlflow.note.content"
 _TRIES = 3
 _PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
 
@@ -55,6 +56,15 @@ def tracking_uri(configured: str | None = None) -> str:
 def sqlite_path(uri: str) -> Path | None:
     """The file of a sqlite store, None for any other store."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A cell's run."""
+
+    run_id: str
+    status: str
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -157,8 +167,29 @@ class Store:
             self.client.log_artifact(manifest.parent_run, str(public))
             write_cells(rows, Path(folder) / ROWS)
             self.client.log_artifact(manifest.parent_run, str(Path(folder) / ROWS))
-            self.client.set_tag(manifest.parent_run, "mlflow.note.content", note)
+            self.client.set_tag(manifest.parent_run, _NOTE, note)
             self.client.set_terminated(manifest.parent_run, "FINISHED" if complete else "FAILED")
+
+    def describe_sweep(self, parent: str, *, name: str, note: str, metrics: Mapping[str, float]) -> None:
+        """Names a sweep's parent run, adds to its note, and gives it metrics."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with self._talking():
+            self.client.update_run(parent, name=name)
+            before = self.client.get_run(parent).data.tags.get(_NOTE, "")
+            self.client.set_tag(parent, _NOTE, f"{before}\n\n{note}".strip())
+            self.client.log_batch(parent, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+
+    def describe_cell(self, child: Child, note: str, role: str) -> None:
+        """Gives a cell's run a note, and says what claims it takes part in; nothing is sent that is there already."""
+        from mlflow.entities import RunTag
+
+        tags = {_NOTE: note, "halfscan.role": role}
+        changed = [RunTag(key, value) for key, value in tags.items() if value and child.tags.get(key) != value]
+        if changed:
+            with self._talking():
+                self.client.log_batch(child.run_id, tags=changed)
 
     def log_file(self, run_id: str, path: Path) -> None:
         """Adds a file to a run."""
@@ -170,9 +201,9 @@ class Store:
         with self._talking():
             self.client.log_artifacts(parent, str(folder), f"{VERDICTS}/{claim_id}")
             self.client.set_tag(parent, f"halfscan.verdict.{claim_id}", words)
-            note = self.client.get_run(parent).data.tags.get("mlflow.note.content", "")
+            note = self.client.get_run(parent).data.tags.get(_NOTE, "")
             kept = [line for line in note.split("\n\n") if not line.startswith(f"Claim {claim_id}: ")]
-            self.client.set_tag(parent, "mlflow.note.content", "\n\n".join([f"Claim {claim_id}: **{words}**", *kept]))
+            self.client.set_tag(parent, _NOTE, "\n\n".join([f"Claim {claim_id}: **{words}**", *kept]))
 
     def read_claims(self, parent: str) -> list[dict[str, Any]]:
         """The claims that a sweep was started with, as stated then; none where it carries none."""
@@ -195,9 +226,37 @@ class Store:
 
     def children(self, parent: str) -> dict[str, tuple[str, str]]:
         """Key → (run id, status) of a sweep's cells."""
+        return {key: (child.run_id, child.status) for key, child in self.describe_children(parent).items()}
+
+    def read_verdicts(self, parent: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """(claim, verdict) of all that were judged over a sweep, as `log_verdict` was given them, by their ids."""
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            if VERDICTS not in {item.path for item in self.client.list_artifacts(parent)}:
+                return []
+            root = Path(self.client.download_artifacts(parent, VERDICTS, folder))
+            names = ("claim.json", "verdict.json")
+            found = [tuple(json.loads((one / name).read_text("utf-8")) for name in names) for one in sorted(root.iterdir())]
+            return [(claim, verdict) for claim, verdict in found]
+
+    def read_folder(self, run_id: str, name: str) -> dict[str, bytes]:
+        """File name → content of a folder of artifacts; nothing where there is none."""
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            if name not in {item.path for item in self.client.list_artifacts(run_id)}:
+                return {}
+            root = Path(self.client.download_artifacts(run_id, name, folder))
+            return {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()}
+
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """Adds all files of a folder to a run, under a folder of that name."""
+        with self._talking():
+            self.client.log_artifacts(run_id, str(folder), name)
+
+    def describe_children(self, parent: str) -> dict[str, Child]:
+        """Key → a sweep's cell as the store knows it."""
         with self._talking():
             runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")
-        return {run.data.tags[_KEY]: (run.info.run_id, run.info.status) for run in runs if _KEY in run.data.tags}
+        found = [Child(run.info.run_id, run.info.status, dict(run.data.tags)) for run in runs]
+        return {child.tags[_KEY]: child for child in found if _KEY in child.tags}
 
     def read_sweep(self, parent: str) -> tuple[SweepManifest, dict[str, CellRows]]:
         """The manifest, and key → rows of the cells that were finished when it was closed, from the store alone.

@@ -39,7 +39,7 @@ def in_words(verdict: Verdict) -> list[str]:
     lines += [endpoint_in_words(endpoint) for endpoint in verdict.endpoints]
     lines += ladder_in_words(verdict)
     lines += [f"Data: {caveat}." for caveat in verdict.caveats]
-    lines.append(_registered(verdict))
+    lines.append(registered(verdict))
     return lines
 
 
@@ -93,7 +93,8 @@ def endpoint_in_words(endpoint: EndpointResult) -> str:
     return said + "."
 
 
-def _registered(verdict: Verdict) -> str:
+def registered(verdict: Verdict) -> str:
+    """When the claim was registered."""
     if verdict.registered_at is None:
         return "Registered: no; the sweep was not started with this claim."
     return f"Registered: with the sweep, {verdict.registered_at} (the store's owner could edit that)."
@@ -113,15 +114,16 @@ def verdict_page(verdict: Verdict) -> str:
         f"<h1>Claim {escape(verdict.claim_id)}</h1><blockquote>{escape(verdict.claim_text)}<br>"
         f'<span class="small">{escape(verdict.claim_source)}</span></blockquote>'
         f'<p class="verdict {kind}"><strong>{escape(verdict.words)}</strong><br>'
-        f'<span class="small">{escape(_meaning(verdict))}</span></p>'
+        f'<span class="small">{escape(meaning(verdict))}</span></p>'
         f"{_list('', verdict.reasons)}{_arms(verdict)}"
         f"{_list('Ladder', ladder_in_words(verdict))}{_quality(verdict)}{_list('What limits the data', verdict.caveats)}"
-        f'<p class="small">{escape(_registered(verdict))} Claim SHA-256 {escape(verdict.claim_sha256)}.</p>'
+        f'<p class="small">{escape(registered(verdict))} Claim SHA-256 {escape(verdict.claim_sha256)}.</p>'
         "</main></body></html>\n"
     )
 
 
-def _meaning(verdict: Verdict) -> str:
+def meaning(verdict: Verdict) -> str:
+    """What the verdict says of the claim, in one sentence or two."""
     if verdict.cap == "none" or verdict.uncapped == "not_testable":
         return _MEANS[verdict.uncapped]
     return "Whatever the numbers say, this sweep can't support the claim: the reasons below say why."

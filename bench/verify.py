@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .claims.judge import judge
-from .claims.types import ClaimSpec, Endpoint, EndpointResult, TimeResult, Verdict
+from .claims.record import to_json
+from .claims.types import ClaimSpec, Endpoint, Verdict
 from .claims.word import Registration
 from .errors import HalfscanError
 from .forest import forest_plot
-from .rows import CORE_COLUMNS, CellRows, Row
+from .rows import CellRows, Row
 from .tracking import Store
 from .verdict_page import verdict_page
 
@@ -43,8 +44,9 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
     verdicts = judge(late, all_rows, registration, run_ids=run_ids) if late else []
     chosen = [claim for claim in chosen if claim.claim_id in registered]
     verdicts = [*_with_the_sweep_s(chosen, carried, all_rows, registration, run_ids), *verdicts]
+    stated = {claim.claim_id: claim for claim in (*chosen, *late)}
     for verdict in verdicts:
-        _log(store, parent, verdict)
+        _log(store, parent, stated[verdict.claim_id], verdict)
     return verdicts
 
 
@@ -53,19 +55,13 @@ def _rows_for(claims: Sequence[ClaimSpec], cells: Sequence[CellRows]) -> list[Ro
     selectors = [selector for claim in claims for selector in (claim.reference, _without_ladder(claim))]
     found = []
     for cell in cells:
-        needed = any(all(_holds(cell, column, value) for column, value in selector.items()) for selector in selectors)
-        found += cell.rows() if needed else [cell.first]
+        found += cell.rows() if any(cell.may_hold(selector) for selector in selectors) else [cell.first]
     return found
 
 
 def _without_ladder(claim: ClaimSpec) -> dict[str, Any]:
     """The candidate's columns but the one that a ladder's steps set."""
     return {key: value for key, value in claim.candidate.items() if not claim.ladder or key != "nominal_acceleration"}
-
-
-def _holds(cell: CellRows, column: str, value: Any) -> bool:
-    # A column that rows don't have is refused by the judge, by name.
-    return column not in CORE_COLUMNS or value in cell.table.column(column).unique().to_pylist()
 
 
 def _with_the_sweep_s(
@@ -89,116 +85,28 @@ def _with_the_sweep_s(
 
 def carried_claims(store: Store, parent: str) -> list[ClaimSpec]:
     """The claims that a sweep was started with."""
-    return [_restored(stated) for stated in store.read_claims(parent)]
+    return [restored(stated) for stated in store.read_claims(parent)]
 
 
-def _restored(stated: dict[str, Any]) -> ClaimSpec:
-    """A claim as the sweep's start wrote it."""
+def restored(stated: dict[str, Any]) -> ClaimSpec:
+    """A claim as the store keeps it.
+
+    Raises:
+        HalfscanError: it can't be read by this halfscan.
+    """
     try:
         return ClaimSpec(**{**stated, "endpoints": tuple(Endpoint(**endpoint) for endpoint in stated["endpoints"])})
     except (TypeError, KeyError) as error:
         raise HalfscanError(f"a claim of the sweep can't be read by this halfscan ({error})") from error
 
 
-def _log(store: Store, parent: str, verdict: Verdict) -> None:
+def _log(store: Store, parent: str, claim: ClaimSpec, verdict: Verdict) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, text in (
+            ("claim.json", json.dumps(asdict(claim), indent=1)),
             ("verdict.json", to_json([verdict], single=True)),
             ("verdict.html", verdict_page(verdict)),
             ("forest.svg", forest_plot(verdict.endpoints)),
         ):
             (Path(folder) / name).write_text(text, encoding="utf-8")
         store.log_verdict(parent, verdict.claim_id, Path(folder), verdict.words)
-
-
-def to_json(verdicts: Sequence[Verdict], single: bool = False) -> str:
-    """One object a verdict, in the schema of docs/claims.md."""
-    content = [as_record(verdict) for verdict in verdicts]
-    return json.dumps(content[0] if single else content, indent=2)
-
-
-def as_record(verdict: Verdict) -> dict[str, Any]:
-    """A verdict for programs; everything that was not tested is null."""
-    return {
-        "schema_version": verdict.schema_version,
-        "claim_id": verdict.claim_id,
-        "claim_text": verdict.claim_text,
-        "claim_source": verdict.claim_source,
-        "claim_sha256": verdict.claim_sha256,
-        "registered_at": verdict.registered_at,
-        "scope": verdict.scope,
-        "evidence": verdict.evidence,
-        "reference_protocol": verdict.reference_protocol,
-        "candidate_protocol": verdict.candidate_protocol,
-        "ground_truth": None if verdict.ground_truth is None else "single",
-        "truth": verdict.ground_truth,
-        "time": None if verdict.time is None else _time(verdict.time),
-        "endpoints": [_endpoint(one) for one in verdict.endpoints],
-        "tail": [one.tail for one in verdict.endpoints if one.tail is not None],
-        "qa_gates": [_gate(one) for one in verdict.endpoints if one.metric.endswith("@qa")],
-        "ladder": [asdict(step) for step in verdict.ladder],
-        "largest_reduction": None if verdict.largest_reduction is None else verdict.largest_reduction.as_dict(),
-        "verdict": verdict.verdict,
-        "uncapped": verdict.uncapped,
-        "cap": verdict.cap,
-        "words": verdict.words,
-        "reasons": list(verdict.reasons),
-        "caveats": list(verdict.caveats),
-        "energy": {"value": None, "unit": "J", "reason": "no claim on energy is judged here"},
-        "run_ids": list(verdict.run_ids),
-    }
-
-
-def _time(time: TimeResult) -> dict[str, Any]:
-    return {
-        "reference_s": time.reference_s,
-        "candidate_s": time.candidate_s,
-        "reduction": time.reduction.value,
-        "range": [time.reduction.low, time.reduction.high],
-        "ci95": None,
-        "ci95_reason": "seconds are deterministic given mask and protocol; the range is that of the timing assumptions",
-        "target": time.target,
-        "basis": f"modelled, against {time.baseline}",
-        "by_contrast": time.by_contrast,
-        "result": time.result,
-        "pass": None if time.target is None else _passed(time.result),
-    }
-
-
-def _endpoint(one: EndpointResult) -> dict[str, Any]:
-    metric, _, profile = one.metric.partition("@")
-    interval = None if one.effect.low is None else [one.effect.low, one.effect.high]
-    return {
-        "metric": metric,
-        "profile": profile,
-        "scale": one.scale,
-        "effect": one.effect.value,
-        "ci95": interval,
-        "ci95_student": one.t_interval,
-        "ci95_bootstrap": one.bootstrap_interval,
-        "reason": one.effect.reason,
-        "threshold": one.threshold,
-        "margin": one.margin,
-        "at_least": one.at_least,
-        "margin_rationale": one.margin_rationale,
-        "p_noninferior": one.p_threshold,
-        "p_superior": one.p_superior,
-        "p_holm": one.p_holm,
-        "equivalent": one.equivalent,
-        "n_patients": one.patients,
-        "n_volumes": one.volumes,
-        "n_seeds": one.seeds,
-        "power_at_margin": one.power,
-        "result": one.result,
-    }
-
-
-def _gate(one: EndpointResult) -> dict[str, Any]:
-    return {"test": one.metric, "value": one.effect.value, "limit": one.threshold, "pass": _passed(one.result)}
-
-
-def _passed(result: str) -> bool | None:
-    """None where it could not be decided."""
-    if result in ("inconclusive", "not_testable"):
-        return None
-    return result in ("superior", "noninferior", "met")

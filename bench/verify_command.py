@@ -12,13 +12,15 @@ import numpy as np
 
 from .claims.pairing import check_arms, choose_arm, pair
 from .claims.power import Gate, joint_power, patients_needed, power_t
+from .claims.record import to_json
 from .claims.types import PATIENTS_NEEDED, ClaimSpec
+from .closing import log_report
 from .configuration import build_claims, compose_run, to_plain
 from .errors import HalfscanError
 from .rows import Row
 from .tracking import Store, tracking_uri
 from .verdict_page import in_words
-from .verify import to_json, verify_sweep
+from .verify import verify_sweep
 
 
 def run_verify(options: argparse.Namespace) -> int:
@@ -29,7 +31,9 @@ def run_verify(options: argparse.Namespace) -> int:
     """
     overrides, sweep = _split(options.words)
     store = Store(tracking_uri(options.store), options.experiment)
-    verdicts = verify_sweep(store, store.parent_of(sweep), _claims(overrides) if overrides else ())
+    parent = store.parent_of(sweep)
+    verdicts = verify_sweep(store, parent, _claims(overrides) if overrides else ())
+    log_report(store, parent)
     if options.json:
         print(to_json(verdicts))
         return 0

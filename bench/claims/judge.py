@@ -130,7 +130,7 @@ def _judge_ladder(claim: ClaimSpec, rows: Sequence[Row], verdict: Verdict, resam
     """Fixed-sequence testing from the smallest acceleration up, stopping at the first failure."""
     steps, judged = [], []
     for acceleration in sorted(claim.ladder):
-        step = replace(claim, ladder=(), candidate={**claim.candidate, "nominal_acceleration": acceleration})
+        step = at_step(claim, acceleration)
         one = _judge_one(step, rows, Registration(hashes={}, started=""), verdict.run_ids, resamples)
         word, reasons = uncapped(step, one, None)
         judged.append(one)
@@ -147,9 +147,8 @@ def _judge_ladder(claim: ClaimSpec, rows: Sequence[Row], verdict: Verdict, resam
         if word != "supported":
             break
     reached = climb([step.result == "supported" for step in steps])
-    shown = judged[max(reached - 1, 0)]
     return replace(
-        shown,
+        judged[max(reached - 1, 0)],
         claim_sha256=verdict.claim_sha256,
         registered_at=verdict.registered_at,
         ladder=tuple(steps),
@@ -157,3 +156,16 @@ def _judge_ladder(claim: ClaimSpec, rows: Sequence[Row], verdict: Verdict, resam
         if reached
         else Quantity.unmeasured("1", "; ".join(steps[0].reasons) or "the first step is not supported"),
     )
+
+
+def at_step(claim: ClaimSpec, acceleration: float) -> ClaimSpec:
+    """A ladder's claim at one acceleration."""
+    return replace(claim, ladder=(), candidate={**claim.candidate, "nominal_acceleration": acceleration})
+
+
+def shown_step(claim: ClaimSpec, verdict: Verdict) -> ClaimSpec:
+    """The claim whose endpoints a verdict shows: of a ladder its last step that holds, else its first."""
+    if not verdict.ladder:
+        return claim
+    reached = climb([step.result == "supported" for step in verdict.ladder])
+    return at_step(claim, verdict.ladder[max(reached - 1, 0)].acceleration)

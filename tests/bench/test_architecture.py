@@ -25,10 +25,12 @@ ORDER = [
     ["privacy"],
     ["tracking"],
     ["table", "job", "sweep", "doctor"],
-    ["page", "forest"],
+    ["forest"],
     ["verdict_page"],
     ["verify"],
-    ["task", "time_command", "verify_command"],
+    ["report"],
+    ["closing"],
+    ["task", "time_command", "verify_command", "report_command"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

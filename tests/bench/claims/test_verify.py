@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from halfscan.bench.claims.record import as_record, to_json
 from halfscan.bench.cli import main
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.files import write_json
@@ -22,7 +23,7 @@ from halfscan.bench.identity import KEY_VARIABLE
 from halfscan.bench.manifest import Entry, SweepManifest, read_manifest
 from halfscan.bench.rows import CellRows, Row, read_cells, read_rows, to_table
 from halfscan.bench.tracking import CLAIMS, Store, tracking_uri
-from halfscan.bench.verify import as_record, carried_claims, to_json, verify_sweep
+from halfscan.bench.verify import carried_claims, verify_sweep
 
 from ...conftest import phantom
 from ..running import run
@@ -37,7 +38,7 @@ CLAIM = [
 ]
 OTHER = [word.replace("half_time", "double_nmse") for word in CLAIM]
 SWEEP = ["model=zero_filled,sense", "sampling.acceleration=2"]
-FILES = {"verdict.json", "verdict.html", "forest.svg"}
+FILES = {"claim.json", "verdict.json", "verdict.html", "forest.svg"}
 
 
 def verify(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
@@ -121,7 +122,7 @@ def test_a_sweep_ends_with_its_verdict(swept: Swept) -> None:
     found = artifacts(swept.folder)
     assert set(found) == FILES
     parents = [path.parent for path in swept.folder.glob("mlartifacts/*/artifacts/sweep.json")]
-    assert [path.parent.parent.parent for path in found.values()] == parents * 3
+    assert [path.parent.parent.parent for path in found.values()] == parents * 4
     verdict = swept.verdict
     assert (verdict["claim_id"], verdict["cap"], verdict["uncapped"]) == ("half_time", "demonstration", "inconclusive")
     assert verdict["registered_at"] == swept.started

@@ -1,0 +1,319 @@
+"""The sweep's page: one HTML file, verdict first, that loads nothing from elsewhere and says nothing the store does not hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from ... import __version__
+from ..claims.types import EndpointResult
+from ..forest import forest_plot, natural, spaced
+from ..pictures import ERROR_FULL_SCALE
+from ..quantity import Quantity
+from ..table import PROVENANCE, UNITS, CellSummary, digits, fitting_profile, label, percent, score
+from ..verdict_page import ladder_in_words, meaning, registered, time_in_words
+from .charts import HUES, draw_differences, draw_trade_off, shape
+from .differences import Differences, differences
+from .gather import Judged, SweepRecord
+from .methods import methods
+from .pictures import PictureCase, Shown
+from .statements import assumed, digests, not_measured, provenance, versions
+from .trade_off import metrics_shown, trade_offs
+
+_SECTIONS = (
+    ("verdict", "Verdict"),
+    ("trade-off", "Quality against minutes"),
+    ("patients", "Patients"),
+    ("pictures", "Pictures"),
+    ("cells", "All cells"),
+    ("assumed", "Assumed"),
+    ("not-measured", "Not measured"),
+    ("provenance", "Provenance"),
+    ("versions", "Versions"),
+    ("methods", "Methods"),
+)
+_LOWEST = 5
+
+
+def report_page(record: SweepRecord) -> str:
+    """The page; every text on it is escaped."""
+    script = _text("page.js")
+    charts = trade_offs(record)
+    models = {model: number for number, model in enumerate(dict.fromkeys(cell.first.model for cell in record.cells))}
+    found = [(one, item) for one in record.judged for item in differences(one)]
+    total = len(record.manifest.cells)
+    return _template().render(
+        title=f"Halfscan sweep {record.manifest.sweep_id}: {_headline(record)}",
+        heading=_heading(record),
+        record=record,
+        finished=f"{len(record.cells)} of {total} cell{'' if total == 1 else 's'} finished.",
+        sections=_SECTIONS,
+        claims=[_claim(one) for one in record.judged],
+        no_verdict=_without_verdict(record),
+        caveats=_caveats(record),
+        facets=_facets(charts, models),
+        legend=[
+            {"number": number, "hue": number % HUES, "model": model, "shape": Markup(shape(number % HUES, 8, 8))}
+            for model, number in models.items()
+        ],
+        margin_words=list(dict.fromkeys(f"{chart.metric}: {limit.words}." for chart in charts for limit in chart.limits)),
+        differences=[_differences(one, item) for one, item in found],
+        lowest=_lowest(record.cells),
+        error_scale=f"{ERROR_FULL_SCALE:.0%}",
+        cases=[_case(record, case) for case in record.pictures.cases],
+        table=_table(record),
+        assumed=assumed(record),
+        not_measured=not_measured(record),
+        provenance=provenance(record),
+        versions=versions(record),
+        digests=digests(record),
+        methods=methods(record),
+        version=__version__,
+        style=Markup(_text("page.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _text(name: str) -> str:
+    return (files(__package__) / name).read_text("utf-8")
+
+
+@lru_cache
+def _template() -> Template:
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(_text("page.html"))
+
+
+# The verdict -----------------------------------------------------------------------------------------------------------
+
+
+def _headline(record: SweepRecord) -> str:
+    if record.judged:
+        return "; ".join(f"{one.claim.claim_id} {one.verdict.words}" for one in record.judged)
+    return "no verdict"
+
+
+def _heading(record: SweepRecord) -> str:
+    models = list(dict.fromkeys(cell.first.model for cell in record.cells))
+    datasets = list(dict.fromkeys(cell.first.dataset for cell in record.cells))
+    if not models:
+        return "A sweep of which no cell has finished"
+    return f"{_listed(models)} on {_listed(datasets)}"
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _without_verdict(record: SweepRecord) -> str:
+    if not record.cells:
+        return "No cell of this sweep has finished: nothing is known."
+    if record.unjudged:
+        return "No claim is judged: nothing is proven here."
+    return "This sweep was started without a claim, so nothing is proven here: it may suggest what to claim of the next one."
+
+
+def _caveats(record: SweepRecord) -> list[str]:
+    kinds = sorted({cell.first.provenance for cell in record.cells})
+    said = [f"The k-space is {kind}. {PROVENANCE[kind]}" for kind in kinds if kind != "measured"]
+    return said + [
+        f"Of the data: {caveat}." for caveat in sorted({cell.first.caveat for cell in record.cells if cell.first.caveat})
+    ]
+
+
+_ANSWERS = {
+    "supported": "Supported",
+    "refuted": "Not supported: refuted",
+    "inconclusive": "Not supported: not decided",
+    "not_testable": "Not supported: can't be tested here",
+}
+
+
+def _claim(one: Judged) -> dict[str, Any]:
+    verdict = one.verdict
+    capped = verdict.cap != "none" and verdict.uncapped != "not_testable"
+    return {
+        "verdict": verdict,
+        "kind": "capped" if capped else verdict.verdict,
+        "answer": f"Not supported: {verdict.words}" if capped else _ANSWERS[verdict.verdict],
+        "plain": _plain(one),
+        "time": time_in_words(verdict.time) if verdict.time is not None else "",
+        "ladder": ladder_in_words(verdict),
+        "forest": Markup(forest_plot(verdict.endpoints)),
+        "endpoints": [_endpoint(endpoint) for endpoint in verdict.endpoints],
+        "registered": f"{registered(verdict)} Claim SHA-256 {verdict.claim_sha256}.",
+    }
+
+
+def _plain(one: Judged) -> str:
+    verdict, time = one.verdict, one.verdict.time
+    said = meaning(verdict)
+    if time is None:
+        return said
+    share = 100 * (time.reduction.value or 0.0)
+    change = "the same" if abs(share) < 0.05 else f"{abs(share):.1f} % {'shorter' if share > 0 else 'longer'}"
+    scans = f"{_minutes(time.candidate_s)} instead of {_minutes(time.reference_s)} ({time.baseline})"
+    return f"The candidate's scan takes {scans}: {change}. {said}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+
+
+def _endpoint(one: EndpointResult) -> dict[str, str]:
+    effect, tail = one.effect, one.tail
+    known = effect.value is not None
+    return {
+        "metric": one.metric,
+        "effect": natural(one, effect.value) if effect.value is not None else "not measured",
+        "interval": _interval(one, effect) if known else (effect.reason or ""),
+        "threshold": natural(one, one.threshold),
+        "result": spaced(one.result),
+        "power": "–" if one.power is None else f"{one.power:.0%}",
+        "tail": "not looked at" if tail is None else f"{tail['failed']} of {tail['patients']}",
+        "why": one.margin_rationale or ("the improvement that is claimed" if one.at_least is not None else ""),
+    }
+
+
+def _interval(one: EndpointResult, effect: Quantity) -> str:
+    if effect.low is None or effect.high is None:
+        return effect.reason or "none"
+    return f"{natural(one, effect.low)} to {natural(one, effect.high)}"
+
+
+# Charts, patients, pictures ---------------------------------------------------------------------------------------------
+
+
+def _facets(charts: Sequence[Any], models: dict[str, int]) -> list[dict[str, Any]]:
+    names = dict.fromkeys((chart.dataset, chart.protocol) for chart in charts)
+    return [
+        {
+            "number": number,
+            "name": f"{dataset}, protocol {protocol}",
+            "charts": [
+                {"metric": chart.metric, "svg": Markup(draw_trade_off(chart, models))}
+                for chart in charts
+                if (chart.dataset, chart.protocol) == (dataset, protocol)
+            ],
+        }
+        for number, (dataset, protocol) in enumerate(names)
+    ]
+
+
+def _differences(one: Judged, found: Differences) -> dict[str, Any]:
+    endpoint = found.endpoint
+    places = digits(endpoint.metric)
+    failed = sum(case.beyond_tail for case in found.cases)
+    tail = "" if endpoint.tail_threshold is None else f" {failed} lie beyond the margin of single patients."
+    return {
+        "claim_id": one.claim.claim_id,
+        "metric": endpoint.metric,
+        "heading": f"Claim {one.claim.claim_id}: {endpoint.metric} of {one.verdict.candidate_protocol}",
+        "svg": Markup(draw_differences(found)),
+        "said": f"Each dot is a patient's {endpoint.metric} less the same patient's under the reference ("
+        f"{one.verdict.reference_protocol}), on the scale of the test; the band is the 95 % interval of the mean.{tail}",
+        "kind": "ratio" if endpoint.scale == "log_ratio" else "difference",
+        "of": len(found.cases),
+        "rows": [
+            {
+                "patient": case.patient,
+                "volumes": _listed(case.volumes),
+                "reference": f"{case.reference:.{places}f}",
+                "candidate": f"{case.candidate:.{places}f}",
+                "difference": natural(endpoint, case.difference),
+                "beyond": "–" if endpoint.tail_threshold is None else "yes" if case.beyond_tail else "no",
+            }
+            for case in found.worst
+        ],
+    }
+
+
+def _lowest(cells: Sequence[CellSummary]) -> dict[str, Any] | None:
+    """The volumes with the lowest SSIM in any cell, claim or none."""
+    metric = f"ssim@{fitting_profile(cells)}" if cells else ""
+    scored = [
+        (value, label(cell), patient, volume)
+        for cell in cells
+        if metric in cell.rows.metrics
+        for value, patient, volume in zip(*(cell.rows.values(name) for name in (metric, "patient", "volume")), strict=True)
+        if value is not None
+    ]
+    if not scored:
+        return None
+    rows = [
+        {"cell": cell, "patient": patient, "volume": volume, "value": f"{value:.{digits(metric)}f}"}
+        for value, cell, patient, volume in sorted(scored)[:_LOWEST]
+    ]
+    return {"metric": metric, "rows": rows}
+
+
+def _case(record: SweepRecord, case: PictureCase) -> dict[str, Any]:
+    words = f"{case.name} patient" if case.name != "only" else "the only patient"
+    truths, masks = ({getattr(one, kind): one for one in case.shown} for kind in ("truth", "mask"))
+    figures = [_figure(record, case, one, "truth", name, name) for name, one in truths.items()]
+    for one in case.shown:
+        figures += [
+            _figure(record, case, one, kind, getattr(one, kind), f"{one.truth} {one.mask}") for kind in ("image", "error")
+        ]
+    figures += [_figure(record, case, one, "mask", name, name) for name, one in masks.items()]
+    said = f"Patient {case.patient}, volume {case.volume}: rank {case.rank} of {case.of} from the worst, by "
+    said += f"{record.pictures.ranked_by} ({case.value:+.4g})."
+    return {"words": f"{words}, rank {case.rank} of {case.of}", "said": said, "figures": figures}
+
+
+def _figure(record: SweepRecord, case: PictureCase, one: Shown, kind: str, name: str, pair: str) -> dict[str, str]:
+    scored = "" if one.score is None else f", {record.pictures.metric} {one.score:.{digits(record.pictures.metric)}f}"
+    captions = {
+        "truth": "reference (truth)",
+        "image": f"{one.label}{scored}",
+        "error": f"error of {one.label}",
+        "mask": f"mask, achieved R = {one.acceleration:.2f}",
+    }
+    alts = {
+        "truth": f"{case.name} patient, fully sampled reference, middle slice",
+        "image": f"{case.name} patient as {one.label} rebuilt it, middle slice{scored}",
+        "error": f"{case.name} patient, absolute error of {one.label}, white at {ERROR_FULL_SCALE:.0%} of the truth's peak",
+        "mask": f"sampled lines of k-space, white, achieved acceleration {one.acceleration:.2f}",
+    }
+    png = (record.pictures.files or {})[name]
+    source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+    return {"kind": kind, "cell": one.cell, "pair": pair, "source": source, "caption": captions[kind], "alt": alts[kind]}
+
+
+def _table(record: SweepRecord) -> dict[str, Any] | None:
+    if not record.cells:
+        return None
+    metrics = metrics_shown(record.cells, record.judged)
+    clinical = record.cells[0].first.clinical
+    units = [UNITS.get(metric.partition("@")[0]) for metric in metrics]
+    scores = [f"{metric}{f' [{unit}]' if unit else ''}" for metric, unit in zip(metrics, units, strict=True)]
+    return {
+        "headings": ["cell", "R", "scan s", "range s", "vs full", f"vs {clinical}", *scores, "ms/slice"],
+        "rows": [_table_row(cell, metrics) for cell in record.cells],
+    }
+
+
+def _table_row(cell: CellSummary, metrics: Sequence[str]) -> dict[str, Any]:
+    seconds = cell.scan_seconds
+    values = [
+        (f"{cell.acceleration:.2f}", cell.acceleration),
+        (f"{seconds.value:.1f}", seconds.value),
+        (f"{seconds.low:.1f} to {seconds.high:.1f}", seconds.low),
+        *((percent(found), -(found.value or 0.0)) for found in (cell.reduction("full"), cell.reduction("clinical"))),
+        *((score(cell, metric, digits(metric)), _value(cell, metric)) for metric in metrics),
+        (f"{cell.ms_per_slice:.1f}", cell.ms_per_slice),
+    ]
+    shown = [(text, "" if value is None else f"{value:.9g}") for text, value in values]
+    return {"key": cell.entry.key, "label": label(cell), "numbers": shown}
+
+
+def _value(cell: CellSummary, metric: str) -> float | None:
+    return cell.metric(metric).value if metric in cell.rows.metrics else None

@@ -1,0 +1,169 @@
+"""Quality against scan minutes: what the sweep's cells offer, a curve a model, with the margins that claims allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..claims.types import Endpoint
+from ..quantity import Quantity
+from ..table import LOWER_IS_BETTER, CellSummary, fitting_profile, label, shown
+from .gather import Judged, SweepRecord
+
+_SCAN_SETTINGS = frozenset({"model", "acceleration", "acs_lines", "fraction"})
+"""Swept parameters along which a curve runs; all others part it from the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One cell."""
+
+    label: str
+    minutes: Quantity
+    """[min], with the range of the timing assumptions."""
+    quality: Quantity
+    """Mean over patients with its 95 % interval."""
+    acceleration: float
+    """Achieved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One model (and whatever else is swept that a scan does not feel), from the shortest scan to the longest."""
+
+    model: str
+    name: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """The worst mean that a claim allows: its reference's, less the margin."""
+
+    claims: str
+    """Ids of those that share it."""
+    reference: float
+    value: float
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """The largest reduction that a ladder found to hold."""
+
+    claim_id: str
+    minutes: float
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeOff:
+    """One chart: a metric over minutes for the cells of one data set and protocol."""
+
+    dataset: str
+    protocol: str
+    metric: str
+    curves: tuple[Curve, ...]
+    limits: tuple[Limit, ...]
+    marks: tuple[Mark, ...]
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric.partition("@")[0] in LOWER_IS_BETTER
+
+
+def trade_offs(record: SweepRecord) -> list[TradeOff]:
+    """A chart for each data set, protocol and metric that has values; the claims' endpoints come first."""
+    groups = dict.fromkeys((cell.first.dataset, cell.first.protocol) for cell in record.cells)
+    found = []
+    for dataset, protocol in groups:
+        cells = [cell for cell in record.cells if (cell.first.dataset, cell.first.protocol) == (dataset, protocol)]
+        claims = [one for one in record.judged if one.cells[0] and one.cells[0][0] in cells]
+        for metric in metrics_shown(cells, claims):
+            curves = _curves(cells, metric)
+            if curves:
+                found.append(
+                    TradeOff(
+                        dataset=dataset,
+                        protocol=protocol,
+                        metric=metric,
+                        curves=tuple(curves),
+                        limits=tuple(_limits(claims, metric)),
+                        marks=tuple(mark for one in claims for mark in _mark(one)),
+                    )
+                )
+    return found
+
+
+def metrics_shown(cells: Sequence[CellSummary], claims: Sequence[Judged]) -> list[str]:
+    """The claims' endpoints, then what the table shows of the profile that fits the images, then QA."""
+    endpoints = [endpoint.metric for one in claims for endpoint in one.claim.endpoints]
+    profiles = (fitting_profile(cells), "qa")
+    usual = [f"{name}@{profile}" for profile in profiles for name in shown(profile)]
+    known = {metric for cell in cells for metric in cell.rows.metrics}
+    return [metric for metric in dict.fromkeys([*endpoints, *usual]) if metric in known]
+
+
+def _curves(cells: Sequence[CellSummary], metric: str) -> list[Curve]:
+    curves: dict[tuple[str, str], list[Point]] = {}
+    for cell in cells:
+        if metric not in cell.rows.metrics or (quality := cell.metric(metric)).value is None:
+            continue
+        others = {name.rpartition(".")[2]: value for name, value in cell.swept.items()}
+        apart = " ".join(f"{name}={value}" for name, value in others.items() if name not in _SCAN_SETTINGS)
+        name = " ".join(filter(None, [cell.first.model, apart]))
+        point = Point(label=label(cell), minutes=_minutes(cell), quality=quality, acceleration=cell.acceleration)
+        curves.setdefault((cell.first.model, name), []).append(point)
+    return [
+        Curve(model=model, name=name, points=tuple(sorted(points, key=lambda point: (point.minutes.value or 0.0, point.label))))
+        for (model, name), points in curves.items()
+    ]
+
+
+def _minutes(cell: CellSummary) -> Quantity:
+    seconds = cell.scan_seconds
+    low, high = seconds.low or 0.0, seconds.high or 0.0
+    return Quantity(value=(seconds.value or 0.0) / 60, unit="min", method=seconds.method, low=low / 60, high=high / 60)
+
+
+def _limits(claims: Sequence[Judged], metric: str) -> list[Limit]:
+    """Of all claims at a metric, those with the same reference and margin as one."""
+    found: dict[tuple[float, float, str], list[str]] = {}
+    for one in claims:
+        endpoint = next((endpoint for endpoint in one.claim.endpoints if endpoint.metric == metric), None)
+        means = [mean for cell in one.cells[0] if metric in cell.rows.metrics and (mean := cell.metric(metric).value) is not None]
+        if endpoint is not None and len(means) == 1:
+            kind = "margin" if endpoint.margin is not None else "claimed improvement"
+            about = "about " if endpoint.scale == "log_ratio" else ""
+            key = (means[0], _shifted(means[0], endpoint), f"{about}{{value}}: the reference's mean {{mean}} and the {kind}")
+            found.setdefault(key, []).append(one.claim.claim_id)
+    return [
+        Limit(
+            claims=", ".join(names),
+            reference=mean,
+            value=value,
+            words=f"{words.format(value=f'{value:.4g}', mean=f'{mean:.4g}')} of {', '.join(names)}",
+        )
+        for (mean, value, words), names in found.items()
+    ]
+
+
+def _shifted(mean: float, endpoint: Endpoint) -> float:
+    """The mean that a candidate must exceed, in the metric's unit; on ratios as if all patients had the same."""
+    if endpoint.scale == "difference":
+        return mean + endpoint.threshold if endpoint.higher_is_better else mean - endpoint.threshold
+    ratio = math.exp(endpoint.threshold)
+    if endpoint.bounded_by is not None:
+        return endpoint.bounded_by - (endpoint.bounded_by - mean) / ratio
+    return mean * ratio if endpoint.higher_is_better else mean / ratio
+
+
+def _mark(judged: Judged) -> list[Mark]:
+    found = judged.verdict.largest_reduction
+    if found is None or found.value is None:
+        return []
+    held = [step for step in judged.verdict.ladder if step.result == "supported"]
+    cap = "" if judged.verdict.cap == "none" else f" ({judged.verdict.cap} only)"
+    words = f"largest reduction that holds{cap}: {100 * found.value:.1f} %"
+    return [Mark(claim_id=judged.claim.claim_id, minutes=held[-1].seconds / 60, words=words)]

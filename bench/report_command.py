@@ -1,0 +1,30 @@
+"""What `halfscan report` does: write a sweep's page from the tracking store alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .closing import write_report
+from .errors import HalfscanError
+from .files import why_unwritable
+from .report.gather import read_record
+from .tracking import Store, tracking_uri
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Writes the page of a sweep.
+
+    Returns:
+        0: written.
+    """
+    store = Store(tracking_uri(options.store), options.experiment)
+    record = read_record(store, store.parent_of(options.sweep))
+    path = options.out or Path(f"halfscan-{record.manifest.sweep_id}.html")
+    if path.is_dir():
+        raise HalfscanError(f"--out {path} is a folder: name the HTML file")
+    if why := why_unwritable(path.absolute().parent):
+        raise HalfscanError(f"--out {path} can't be written ({why})")
+    write_report(record, path)
+    print(f"Page: {path}")
+    return 0
