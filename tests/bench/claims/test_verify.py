@@ -6,9 +6,8 @@ import io
 import json
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ from halfscan.bench.cli import main
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.files import write_json
 from halfscan.bench.identity import KEY_VARIABLE
-from halfscan.bench.manifest import Entry, SweepManifest, read_manifest
-from halfscan.bench.rows import CellRows, Row, read_cells, read_rows, to_table
+from halfscan.bench.manifest import read_manifest
+from halfscan.bench.rows import Row, read_cells, read_rows
 from halfscan.bench.tracking import CLAIMS, Store, tracking_uri
 from halfscan.bench.verify import carried_claims, verify_sweep
 
 from ...conftest import phantom
+from ..planted import planted
 from ..running import run
-from .test_judge import CANDIDATE, ENDPOINT, QUALITY, SSIM, STARTED, ClaimSpec, arm, baseline, spread, verdict_on, with_p
+from .test_judge import CANDIDATE, ENDPOINT, QUALITY, SSIM, arm, baseline, spread, verdict_on, with_p
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -52,9 +52,10 @@ def artifacts(work: Path, claim: str = "half_time") -> dict[str, Path]:
 
 
 def tags() -> dict[str, str]:
-    """Of the runs in the store; the claims' are the parents' alone."""
+    """Of the parents' runs in the store."""
+    parents = "select run_uuid from tags where key = 'halfscan.kind' and value = 'sweep'"
     with sqlite3.connect("mlflow.db") as connection:
-        found = connection.execute("select key, value from tags").fetchall()
+        found = connection.execute(f"select key, value from tags where run_uuid in ({parents})").fetchall()
     connection.close()
     return dict(found)
 
@@ -223,33 +224,6 @@ def test_a_claim_whose_arm_the_sweep_lacks_is_named_and_the_others_are_judged(
 # A planted sweep: rows of which the truth is known, in a store -----------------------------------------------------------
 
 
-def _planted(rows: Mapping[str, Sequence[Row]], claims: Sequence[ClaimSpec], work: Path, known_before: int = 0) -> Store:
-    """A finished sweep as `halfscan run` leaves it in the store; nothing of it lies elsewhere."""
-    store = Store(tracking_uri(), "halfscan")
-    entries = tuple(Entry(key=name, digest=name, overrides=(f"model={name}",)) for name in rows)
-    manifest = SweepManifest(
-        sweep_id="planted",
-        parent_run=store.start_sweep("planted"),
-        tracking_uri=store.uri,
-        experiment=store.experiment,
-        out=str(work / "outputs"),
-        swept=("model",),
-        cells=entries,
-        claims={claim.claim_id: claim.sha256 for claim in claims},
-        known_before=known_before,
-        created_at=STARTED,
-    )
-    write_json(work / CLAIMS, [asdict(claim) for claim in claims])
-    store.log_file(manifest.parent_run, work / CLAIMS)
-    for entry in entries:
-        run_id = store.start_cell(manifest, entry, entry.key)
-        settings: dict[str, Any] = {"config": {}, "manifest_digest": "0" * 64, "training": None, "picture": None, "tags": {}}
-        store.log_cell(run_id, rows=rows[entry.key], **settings)
-        store.end(run_id, "FINISHED")
-    store.finish_sweep(manifest, {key: CellRows(to_table(cell)) for key, cell in rows.items()}, "a note", True)
-    return store
-
-
 VENDORS = {"equal": spread(40), "worse": spread(40, -0.05), "noisy": spread(40, 0.0, 0.1)}
 CLAIMS_ON_VENDORS = [replace(QUALITY, claim_id=name, candidate={"model": name}, time_target=0.5) for name in VENDORS]
 
@@ -263,7 +237,7 @@ def _vendors(**changes: Any) -> dict[str, list[Row]]:
 
 
 def test_planted_vendors_get_the_three_verdicts(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = _planted(_vendors(), CLAIMS_ON_VENDORS, work)
+    store = planted(_vendors(), CLAIMS_ON_VENDORS, work)
     verdicts = {verdict["claim_id"]: verdict for verdict in verify(capsys)}
     assert {name: verdict["verdict"] for name, verdict in verdicts.items()} == {
         "equal": "supported",
@@ -283,7 +257,7 @@ def test_planted_vendors_get_the_three_verdicts(work: Path, capsys: pytest.Captu
 
 def _in_order(store: Store) -> list[tuple[str, str]]:
     children = store.children(store.parent_of("planted"))
-    return [children[key] for key in ("sense", *VENDORS)]
+    return [children[f"planted-{key}"] for key in ("sense", *VENDORS)]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +270,7 @@ def _in_order(store: Store) -> list[tuple[str, str]]:
 def test_a_capped_verdict_is_never_written_as_supported(
     changes: dict[str, Any], known_before: int, cap: str, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _planted(_vendors(**changes), CLAIMS_ON_VENDORS[:1], work, known_before)
+    planted(_vendors(**changes), CLAIMS_ON_VENDORS[:1], work, known_before)
     verdict = verify(capsys)[0]
     assert (verdict["verdict"], verdict["uncapped"], verdict["cap"]) == ("inconclusive", "supported", cap)
     words = f"{cap} only; the numbers alone say: supported"
@@ -311,7 +285,7 @@ def test_a_capped_verdict_is_never_written_as_supported(
 def test_the_store_gives_the_verdict_of_its_rows(work: Path) -> None:
     """What the judge says of rows in memory is what it says of them after Parquet and MLflow."""
     cells = _vendors()
-    store = _planted(cells, CLAIMS_ON_VENDORS[:1], work)
+    store = planted(cells, CLAIMS_ON_VENDORS[:1], work)
     found = verify_sweep(store, store.parent_of(None))[0]
     direct = verdict_on([row for cell in cells.values() for row in cell], CLAIMS_ON_VENDORS[0])
     assert replace(found.endpoints[0], **_resampled(direct.endpoints[0])) == direct.endpoints[0]
@@ -326,7 +300,7 @@ def _resampled(endpoint: Any) -> dict[str, Any]:
 
 
 def test_a_store_whose_claims_were_edited_is_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _planted(_vendors(), CLAIMS_ON_VENDORS[:1], work)
+    planted(_vendors(), CLAIMS_ON_VENDORS[:1], work)
     path = next(work.glob(f"mlartifacts/*/artifacts/{CLAIMS}"))
     stated = json.loads(path.read_text())
     stated[0]["endpoints"][0]["margin"] = 0.5
@@ -339,7 +313,7 @@ def test_a_store_whose_claims_were_edited_is_refused(work: Path, capsys: pytest.
 def test_rows_that_are_no_numbers_are_refused_in_one_line(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = _vendors()
     cells["equal"][4] = replace(cells["equal"][4], metrics={SSIM: float("nan")})
-    _planted(cells, CLAIMS_ON_VENDORS[:1], work)
+    planted(cells, CLAIMS_ON_VENDORS[:1], work)
     path = next(path for path in work.glob("mlartifacts/*/artifacts/rows.parquet") if len(read_rows(path)) == 160)
     assert sum(row.metrics[SSIM] != row.metrics[SSIM] for cell in read_cells(path).values() for row in cell.rows()) == 1
     assert "candidate arm: ssim@mvue is nan for volume v004" in refused(capsys)
@@ -348,12 +322,12 @@ def test_rows_that_are_no_numbers_are_refused_in_one_line(work: Path, capsys: py
 def test_a_cell_that_has_no_result_is_missing_by_name(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = _vendors()
     del cells["equal"]
-    _planted(cells, CLAIMS_ON_VENDORS[:1], work)
+    planted(cells, CLAIMS_ON_VENDORS[:1], work)
     assert "candidate arm (model=equal) is missing: the sweep holds model=noisy; model=sense; model=worse" in refused(capsys)
 
 
 def test_untestable_claims_say_why(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _planted(_vendors(), CLAIMS_ON_VENDORS[:1], work)
+    planted(_vendors(), CLAIMS_ON_VENDORS[:1], work)
     verdict = verify(capsys, "claim=[off_peak_energy,dry_cool_helium]")
     assert [one["words"] for one in verdict] == ["not testable", "not testable"]
     assert "a power log of the scanner" in verdict[0]["reasons"][0]
@@ -367,7 +341,7 @@ def _two_claims(work: Path) -> Store:
     cells = {"sense": arm(level.tolist())}
     for name, p_value in (("close", 0.018), ("clear", 0.001)):
         cells[name] = arm((level + with_p(p_value)).tolist(), CANDIDATE, model=name)
-    return _planted(cells, claims, work)
+    return planted(cells, claims, work)
 
 
 def test_the_claims_of_a_sweep_share_alpha(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -401,7 +375,7 @@ def test_an_exploratory_claim_costs_the_registered_ones_nothing(work: Path, caps
 
 def test_the_margin_may_not_follow_the_scores(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The attack: a margin that the noisy vendor would pass, under the registered name and under a new one."""
-    _planted(_vendors(), CLAIMS_ON_VENDORS, work)
+    planted(_vendors(), CLAIMS_ON_VENDORS, work)
     store = Store(tracking_uri(), "halfscan")
     loose = replace(CLAIMS_ON_VENDORS[2], endpoints=(replace(ENDPOINT, margin=0.5),))
     with pytest.raises(HalfscanError, match="claim noisy is not the one"):
