@@ -78,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, help="the HTML file (default: halfscan-SWEEP.html)")
     report.set_defaults(command=_report)
 
+    compare = commands.add_parser("compare", help="two sweeps, models or vendors: paired differences of patients")
+    for side in ("a", "b"):
+        compare.add_argument(side, help="SWEEP, MODEL, COLUMN=VALUE,... or SWEEP:COLUMN=VALUE,...; without a sweep: the latest")
+    compare.add_argument("--metric", action="append", default=[], metavar="METRIC@PROFILE", help="default: those of the table")
+    compare.add_argument("--json", action="store_true", help="for programs")
+    compare.set_defaults(command=_compare)
+
     time = commands.add_parser("time", help="scan seconds, term by term: halfscan time protocol=tse_knee sampling.acceleration=4")
     time.add_argument("overrides", nargs="*")
 
@@ -96,9 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
     doctor.set_defaults(command=_doctor)
 
-    for command in (table, report, doctor):
+    for command in (table, report, compare, doctor):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
-    for command in (table, report):
+    for command in (table, report, compare):
         command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
 
@@ -198,6 +205,12 @@ def _report(options: argparse.Namespace) -> int:
     from .report_command import run_report
 
     return run_report(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from .compare_command import run_compare
+
+    return run_compare(options)
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from html import escape
 
 from .claims.types import Endpoint, EndpointResult
 
-_ROW, _LEFT, _WIDTH, _RIGHT, _TOP = 44, 210, 420, 210, 34
+_ROW, _LEFT, _WIDTH, _RIGHT, _TOP = 44, 210, 420, 270, 34
 # The colours of the page that it stands on, else its own.
 _INK, _SOFT = 'style="fill:var(--ink, #111)"', 'style="fill:var(--soft-ink, #555)"'
 _COLOURS = {

@@ -70,21 +70,21 @@ def draw_trade_off(chart: TradeOff, hues: Mapping[str, int]) -> str:
             f'<text class="note" x="{x(mark.minutes) + 5:.1f}" y="{_TOP + 12}">{escape(mark.words)}</text>'
         )
     for curve in chart.curves:
-        hue = hues[curve.model] % HUES
-        line = " ".join(f"{x(point.minutes.value or 0):.1f},{y(point.quality.value or 0):.1f}" for point in curve.points)
-        dots = "".join(_dot(point, x, y, hue, chart.metric) for point in curve.points)
-        parts.append(f'<g class="curve hue{hue}" data-hue="{hues[curve.model]}"><polyline points="{line}"/>{dots}</g>')
+        number = hues[curve.model]
+        line = " ".join(f"{x(minutes):.1f},{y(quality):.1f}" for minutes, quality in curve.line)
+        dots = "".join(_dot(point, x, y, number, chart.metric) for point in curve.points)
+        parts.append(f'<g class="curve hue{number % HUES}" data-hue="{number}"><polyline points="{line}"/>{dots}</g>')
     return _svg(f"Trade-off of {title} and scan minutes; its numbers stand in the table of all cells", parts)
 
 
-def _dot(point: Point, x: Callable[[float], float], y: Callable[[float], float], hue: int, metric: str) -> str:
+def _dot(point: Point, x: Callable[[float], float], y: Callable[[float], float], number: int, metric: str) -> str:
     across, up = x(point.minutes.value or 0), y(point.quality.value or 0)
     left, right = (x(end) for end in (point.minutes.low or 0, point.minutes.high or 0))
     bars = f"M{left:.1f} {up:.1f}H{right:.1f}"
     if point.quality.low is not None and point.quality.high is not None:
         bars += f"M{across:.1f} {y(point.quality.low):.1f}V{y(point.quality.high):.1f}"
     words = f"{point.label}: {point.minutes.value:.2f} min, {metric} {_number(point.quality, metric)}"
-    return f'<g><path class="bars" d="{bars}"/>{shape(hue, across, up)}<title>{escape(words)}</title></g>'
+    return f'<g><path class="bars" d="{bars}"/>{shape(number, across, up)}<title>{escape(words)}</title></g>'
 
 
 def _number(quality: Quantity, metric: str) -> str:
@@ -96,8 +96,8 @@ def _number(quality: Quantity, metric: str) -> str:
     return f"{quality.value:.{places}f} ({quality.low:.{places}f} to {quality.high:.{places}f})"
 
 
-def shape(hue: int, x: float, y: float, size: float = 5.0) -> str:
-    """The mark of a model: no two hues share one, so that colour is never all that tells them apart."""
+def shape(number: int, x: float, y: float, size: float = 5.0) -> str:
+    """The mark of a model by its number: no two hues share one, so that colour is never all that tells models apart."""
     r = size
     paths = (
         f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0",
@@ -109,7 +109,7 @@ def shape(hue: int, x: float, y: float, size: float = 5.0) -> str:
         f"M{x - r:.1f} {y - 2.5:.1f}h{2 * r}v5h{-2 * r}z",
         f"M{x - 2.5:.1f} {y - r:.1f}h5v{2 * r}h-5z",
     )
-    return f'<path class="dot" d="{paths[hue % HUES]}"/>'
+    return f'<path class="dot" d="{paths[(number + number // HUES) % HUES]}"/>'
 
 
 def draw_differences(found: Differences) -> str:

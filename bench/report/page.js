@@ -52,7 +52,8 @@
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
         rows.sort(function (a, b) {
           var x = sortable(a, column), y = sortable(b, column), order = x < y ? -1 : x > y ? 1 : 0;
-          return down ? -order : order;
+          // What was not measured comes last both ways.
+          return down && x !== Infinity && y !== Infinity ? -order : order;
         });
         var sorted = document.createDocumentFragment();
         rows.forEach(function (row) { sorted.appendChild(row); });
@@ -139,7 +140,9 @@
       } else {
         one("stage-words").textContent = "A";
       }
-      one("seen").textContent = "A: " + left + ". B: " + other + ".";
+      // Only when it changes: screen readers say it again otherwise, at every step of a slider.
+      var words = "A: " + left + ". B: " + other + ".";
+      if (one("seen").textContent !== words) { one("seen").textContent = words; }
     };
     var look = function () {
       var level = Number(one("level").value) / 100, width = Number(one("width").value) / 100, slope = 1 / width;

@@ -60,7 +60,7 @@ def report_page(record: SweepRecord) -> str:
         caveats=_caveats(record),
         facets=_facets(charts, models),
         legend=[
-            {"number": number, "hue": number % HUES, "model": model, "shape": Markup(shape(number % HUES, 8, 8))}
+            {"number": number, "hue": number % HUES, "model": model, "shape": Markup(shape(number, 8, 8))}
             for model, number in models.items()
         ],
         margin_words=list(dict.fromkeys(f"{chart.metric}: {limit.words}." for chart in charts for limit in chart.limits)),

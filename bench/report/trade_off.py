@@ -11,8 +11,8 @@ from ..quantity import Quantity
 from ..table import LOWER_IS_BETTER, CellSummary, fitting_profile, label, shown
 from .gather import Judged, SweepRecord
 
-_SCAN_SETTINGS = frozenset({"model", "acceleration", "acs_lines", "fraction"})
-"""Swept parameters along which a curve runs; all others part it from the next."""
+_ONE_CURVE = frozenset({"model", "acceleration", "acs_lines", "fraction", "train_seed", "mask_replicate"})
+"""Swept parameters along which a curve runs, or whose mean it runs through; all others part it from the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,14 @@ class Curve:
     model: str
     name: str
     points: tuple[Point, ...]
+
+    @property
+    def line(self) -> list[tuple[float, float]]:
+        """(minutes, quality) that the curve runs through: the mean of cells with the same scan, as of several training seeds."""
+        grouped: dict[float, list[float]] = {}
+        for point in self.points:
+            grouped.setdefault(point.minutes.value or 0.0, []).append(point.quality.value or 0.0)
+        return [(minutes, sum(values) / len(values)) for minutes, values in grouped.items()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +119,7 @@ def _curves(cells: Sequence[CellSummary], metric: str) -> list[Curve]:
         if metric not in cell.rows.metrics or (quality := cell.metric(metric)).value is None:
             continue
         others = {name.rpartition(".")[2]: value for name, value in cell.swept.items()}
-        apart = " ".join(f"{name}={value}" for name, value in others.items() if name not in _SCAN_SETTINGS)
+        apart = " ".join(f"{name}={value}" for name, value in others.items() if name not in _ONE_CURVE)
         name = " ".join(filter(None, [cell.first.model, apart]))
         point = Point(label=label(cell), minutes=_minutes(cell), quality=quality, acceleration=cell.acceleration)
         curves.setdefault((cell.first.model, name), []).append(point)

@@ -29,8 +29,8 @@ ORDER = [
     ["verdict_page"],
     ["verify"],
     ["report"],
-    ["closing"],
-    ["task", "time_command", "verify_command", "report_command"],
+    ["closing", "compare"],
+    ["task", "time_command", "verify_command", "report_command", "compare_command"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
