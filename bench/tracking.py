@@ -22,6 +22,7 @@ from .manifest import FILE_NAME as MANIFEST
 from .manifest import Entry, SweepManifest, read_manifest
 from .privacy import redact, without_paths
 from .rows import CellRows, Row, read_cells, write_cells, write_rows
+from .run_summary import metrics, parameters
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -305,18 +306,20 @@ class Store:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in flatten(redact(config)).items() if value is not None]
-        metrics = [Metric(_metric_name(key), value, now, 0) for key, value in _summary(rows).items()]
+        params = [
+            Param(key, str(value)[:_PARAM_LENGTH]) for key, value in parameters(redact(config)).items() if value is not None
+        ]
+        logged = [Metric(key, value, now, 0) for key, value in metrics(rows).items()]
         for entry in training["history"] if training else ():
             curve = ((name, value) for name, value in entry.items() if name != "epoch")
-            metrics += [Metric(f"training/{name}", value, now, int(entry["epoch"])) for name, value in curve]
+            logged += [Metric(f"training/{name}", value, now, int(entry["epoch"])) for name, value in curve]
         known = self.client.get_run(run_id).data.params
         params = [param for param in params if param.key not in known]
         with self._talking(), tempfile.TemporaryDirectory() as folder:
             for start in range(0, len(params), _PARAMS_A_CALL):
                 self.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
-            for start in range(0, len(metrics), _METRICS_A_CALL):
-                self.client.log_batch(run_id, metrics=metrics[start : start + _METRICS_A_CALL])
+            for start in range(0, len(logged), _METRICS_A_CALL):
+                self.client.log_batch(run_id, metrics=logged[start : start + _METRICS_A_CALL])
             self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
             self._log_dataset(run_id, rows[0], manifest_digest)
             write_rows(rows, Path(folder) / ROWS)
@@ -360,50 +363,6 @@ class Store:
             token = page.token
             if not token or (limit is not None and len(runs) >= limit):
                 return runs
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mapping → dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _summary(rows: Sequence[Row]) -> dict[str, float]:
-    """What MLflow's own table shows of a cell: means over patients, and what it takes. Absent values are left out."""
-    from .claims.aggregate import patient_means
-
-    columns = (
-        "acceleration",
-        "scan_s",
-        "full_s",
-        "clinical_s",
-        "reduction_full",
-        "reduction_clinical",
-        "recon_s_per_slice",
-    )
-    series: dict[str, list[tuple[str, float | None]]] = {
-        column: [(row.patient, getattr(row, column)) for row in rows] for column in columns
-    }
-    for metric in rows[0].metrics:
-        series[metric] = [(row.patient, row.metrics[metric]) for row in rows]
-    summary = {}
-    for name, values in series.items():
-        present = [(patient, value) for patient, value in values if value is not None]
-        if len(present) == len(values):
-            means = patient_means(present)
-            summary[name] = sum(means.values()) / len(means)
-    return summary
-
-
-def _metric_name(name: str) -> str:
-    """MLflow allows no @ in a metric's name; a slash makes its page group metrics by profile."""
-    metric, at, profile = name.partition("@")
-    return f"{profile}/{metric}" if at else f"scan/{metric}"
 
 
 def _lock(path: Path | None) -> AbstractContextManager[Any]:

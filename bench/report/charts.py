@@ -214,6 +214,6 @@ def _padded(values: Sequence[float]) -> tuple[float, float]:
 def _svg(title: str, parts: Sequence[str], height: int = _HEIGHT) -> str:
     # Named by an attribute, not by <title>, which browsers show as a tooltip over the whole chart.
     return (
-        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'aria-label="{escape(title, quote=True)}">{"".join(parts)}</svg>'
     )

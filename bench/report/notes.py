@@ -40,7 +40,7 @@ def trade_off_note(record: SweepRecord) -> str:
     more = f"\n\nand {len(record.cells) - _ROWS} more cells." if len(record.cells) > _ROWS else ""
     return (
         f"{table}{more}\n\nThe whole page: `report.html` among this run's artifacts. To see the trade-off here: choose the "
-        f"cells, *Compare*, and a scatter plot of `scan/scan_s` and `{profile}/{next(iter(shown(profile)))}`."
+        f"cells, *Compare*, and a scatter plot of `scan/minutes` and `{profile}/{next(iter(shown(profile)))}`."
     )
 
 

@@ -22,7 +22,7 @@ ORDER = [
     ["cell"],
     ["benchmark"],
     ["manifest", "pictures"],
-    ["privacy"],
+    ["privacy", "run_summary"],
     ["tracking"],
     ["table", "job", "sweep", "doctor"],
     ["forest"],
