@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .claims.types import Verdict
-from .errors import HalfscanError
+from .errors import HalfscanError, one_line
 from .files import whole_file
 from .manifest import SweepManifest
 from .report.differences import headline
-from .report.gather import Judged, SweepRecord, read_record
-from .report.notes import cell_note, roles, run_name, trade_off_note, verdict_metrics
+from .report.gather import SweepRecord, read_record, stored_claims
+from .report.notes import cell_note, roles, run_name, sweep_note, verdict_metrics
 from .report.page import report_page
 from .report.pictures import Ranking, log_pictures, rank_by_score, read_pictures
-from .sweep import Outcome, finish_sweep
+from .sweep import Outcome, exclusive, finish_sweep
 from .tracking import Store
-from .verify import carried_claims, verify_sweep
+from .verify import verify_sweep, withdraw
 
 REPORT = "report.html"
 """Of the parent run's artifacts."""
@@ -38,32 +38,39 @@ def close_sweep(manifest: SweepManifest) -> Closed:
     """Closes a sweep, whatever became of its cells.
 
     Raises:
-        HalfscanError: the store fails, or another process runs the sweep.
+        HalfscanError: the store fails, or another process runs or closes the sweep.
     """
-    outcome = finish_sweep(manifest)
-    store = Store(manifest.tracking_uri, manifest.experiment)
-    verdicts = _judge(store, manifest.parent_run) if manifest.claims else []
-    record = read_record(store, manifest.parent_run)
-    # The local manifest: only here do the cells' folders lie.
-    log_pictures(store, manifest, record.cells, _ranking(record))
-    record = replace(record, pictures=read_pictures(store, manifest.parent_run))
-    page = write_report(record, manifest.folder / REPORT)
-    store.log_file(manifest.parent_run, page)
-    _annotate(store, record)
+    store, parent = Store(manifest.tracking_uri, manifest.experiment), manifest.parent_run
+    with exclusive(manifest.folder):
+        outcome = finish_sweep(manifest)
+        verdicts = _judge(store, parent)
+        record = read_record(store, parent)
+        # The local manifest: only here do the cells' folders lie.
+        log_pictures(store, manifest, record.cells, _ranking(record))
+        record = replace(record, pictures=read_pictures(store, parent))
+        page = write_report(record, manifest.folder / REPORT)
+        _publish(store, record, page)
     return Closed(outcome=outcome, record=record, verdicts=verdicts, page=page)
 
 
 def _judge(store: Store, parent: str) -> list[Verdict]:
-    """All claims that the sweep was started with. One whose arm is missing takes no other with it; the page says why."""
+    """All claims that the sweep was started with, and those that were judged later: the rows may be others now.
+
+    One whose arm is missing takes no other with it. A verdict that its rows no longer give is withdrawn.
+    """
+    claims = stored_claims(store, parent)
+    if not claims:
+        return []
     try:
-        return verify_sweep(store, parent)
+        return verify_sweep(store, parent, claims)
     except HalfscanError:
         found = []
-        for claim in carried_claims(store, parent):
+        for claim in claims:
             try:
                 found += verify_sweep(store, parent, [claim])
-            except HalfscanError:
-                continue
+            except HalfscanError as error:
+                if claim.claim_id in store.verdict_tags(parent):
+                    withdraw(store, parent, claim.claim_id, one_line(error))
         return found
 
 
@@ -73,16 +80,14 @@ def _ranking(record: SweepRecord) -> Ranking | None:
     if found is None:
         return rank_by_score(record.cells)
     one, differences = found
+    others = [other for other in record.judged if other is not one]
     return Ranking(
         words=f"the paired difference of {differences.endpoint.metric} in claim {one.claim.claim_id}",
         metric=differences.endpoint.metric,
         values={case.patient: case.difference for case in differences.cases},
-        first=tuple(cell.entry.key for judged in (one, *_others(record.judged, one)) for arm in judged.cells for cell in arm),
+        ratio=differences.endpoint.scale == "log_ratio",
+        first=tuple(cell.entry.key for judged in (one, *others) for arm in judged.cells for cell in arm),
     )
-
-
-def _others(judged: Sequence[Judged], one: Judged) -> list[Judged]:
-    return [other for other in judged if other is not one]
 
 
 def write_report(record: SweepRecord, path: Path) -> Path:
@@ -92,20 +97,21 @@ def write_report(record: SweepRecord, path: Path) -> Path:
     return path
 
 
-def log_report(store: Store, parent: str) -> None:
-    """Gives the parent run the page as it is now, from the store alone: a claim was judged later."""
+def refresh(store: Store, parent: str) -> None:
+    """Page, note and metrics as the store's verdicts are now: a claim was judged later."""
+    record = read_record(store, parent)
     with tempfile.TemporaryDirectory() as folder:
-        store.log_file(parent, write_report(read_record(store, parent), Path(folder) / REPORT))
+        _publish(store, record, write_report(record, Path(folder) / REPORT))
 
 
-def _annotate(store: Store, record: SweepRecord) -> None:
-    """Makes MLflow's own pages readable."""
+def _publish(store: Store, record: SweepRecord, page: Path) -> None:
+    """Gives the store the page, and makes MLflow's own pages say the same."""
     parent = record.manifest.parent_run
-    store.describe_sweep(parent, name=run_name(record), note=trade_off_note(record), metrics=verdict_metrics(record))
+    store.log_file(parent, page)
+    store.describe_sweep(parent, name=run_name(record), note=sweep_note(record), metrics=verdict_metrics(record))
     played = roles(record)
     for cell in record.cells:
         run = record.runs.get(cell.entry.key)
-        if run is None:
-            continue
-        mine = played.get(cell.entry.key, [])
-        store.describe_cell(run, cell_note(cell, mine), ", ".join(mine))
+        if run is not None:
+            mine = played.get(cell.entry.key, [])
+            store.describe_cell(run, cell_note(cell, mine), ", ".join(mine))

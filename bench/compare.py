@@ -6,26 +6,26 @@ No claim was registered for what is compared here, so nothing is supported by it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from .claims.aggregate import summarise
 from .claims.paired import effects
 from .claims.pairing import ArmRows, Paired, check_arms, choose_arm, pair
 from .claims.seeds import crossed_error
-from .claims.types import Endpoint
-from .errors import HalfscanError
+from .claims.types import PATIENTS_NEEDED, Endpoint
+from .errors import HalfscanError, one_line
 from .quantity import Quantity
 from .rows import CORE_COLUMNS, Row
-from .table import LOWER_IS_BETTER, CellSummary, fitting_profile, read_cells, shown
+from .scores import score_of
+from .table import CellSummary, fitting_profile, shown, summarise_sweep
 from .tracking import Store
 
 _SPEC = ("dataset", "protocol", "sampling", "nominal_acceleration", "acs_lines", "mask_replicate")
 """Columns by which the cells of both sides find each other."""
-_RATIOS = frozenset({"nmse", "snr", "fwhm", "lesion_dprime"})
-"""Metrics that are compared as ratios, since their size says nothing by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,13 @@ class Side:
     name: str
     word: str
     sweep: str
+    selector: Mapping[str, Any]
+    """Columns and values that its rows must have."""
     cells: tuple[CellSummary, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Key of a cell → SHA-256 of its data, where the store holds it."""
+    versions: frozenset[str] = frozenset()
+    """Libraries that its cells were made with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,8 @@ class MetricDifference:
     effect: Quantity
     """Of the pairs, with the 95 % interval that Student's t and a studentized bootstrap agree on; ratios are no logarithms."""
     better: bool | None
-    """Whether B is better: the whole interval lies on one side; None: it does not, or there is none."""
+    """Whether B is better: the whole interval lies on one side. None: it does not, nobody said which way is better, or there are
+    too few patients to conclude anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +68,12 @@ class Comparison:
     b: str
     """In words."""
     patients: int
+    evidence: str
+    """What the samples are and what the comparison is."""
+    caveats: tuple[str, ...]
     seconds_a: float
     seconds_b: float
+    """Scan seconds, mean over volumes."""
     metrics: tuple[MetricDifference, ...]
 
 
@@ -74,30 +85,28 @@ def find_side(store: Store, name: str, word: str) -> Side:
     """
     sweep, colon, selection = word.partition(":")
     if not colon:
-        latest, cells = read_cells(store, None) if "=" in word else _latest_with(store, word)
-        if latest is not None:
-            return _side(name, word, latest.sweep_id, _selected(cells, word, name), cells)
-        sweep, selection = word, ""
-    manifest, cells = read_cells(store, sweep)
-    return _side(name, word, manifest.sweep_id, _selected(cells, selection, name), cells)
-
-
-def _latest_with(store: Store, word: str) -> tuple[Any, Sequence[CellSummary]]:
-    """The latest sweep where the word names a model of it; else nothing, and the word is a sweep's."""
-    manifest, cells = read_cells(store, None)
-    return (manifest, cells) if word in {cell.first.model for cell in cells} else (None, ())
-
-
-def _side(name: str, word: str, sweep: str, chosen: Sequence[CellSummary], cells: Sequence[CellSummary]) -> Side:
-    if not chosen:
-        held = sorted({f"{cell.first.model} R={cell.first.nominal_acceleration:g}" for cell in cells})
-        raise HalfscanError(f"{name} ({word}): sweep {sweep} has no such cell; it holds {', '.join(held[:12]) or 'none'}")
-    return Side(name=name, word=word, sweep=sweep, cells=tuple(chosen))
-
-
-def _selected(cells: Sequence[CellSummary], selection: str, name: str) -> list[CellSummary]:
+        # A word is a sweep's id or its beginning, else a model of the latest sweep that has ended.
+        known = "=" not in word and "," not in word and store.holds_sweep(word)
+        sweep, selection = (word, "") if known else ("", word)
+    parent = store.parent_of(sweep or None, ended=not sweep)
+    manifest, rows = store.read_sweep(parent)
+    cells = summarise_sweep(manifest, rows)
     selector = dict(_column(part, name) for part in selection.split(",") if part)
-    return [cell for cell in cells if cell.rows.may_hold(selector)]
+    chosen = tuple(cell for cell in cells if cell.rows.may_hold(selector))
+    if not chosen:
+        held = ", ".join(sorted({f"{cell.first.model} R={cell.first.nominal_acceleration:g}" for cell in cells})[:12])
+        unknown = "" if sweep or "=" in word else "no sweep begins so, and "
+        raise HalfscanError(f"{name} ({word}): {unknown}sweep {manifest.sweep_id} has no such cell; it holds {held or 'none'}")
+    runs = {key: run.tags for key, run in store.describe_children(parent).items() if key in {cell.entry.key for cell in chosen}}
+    return Side(
+        name=name,
+        word=word,
+        sweep=manifest.sweep_id,
+        selector=selector,
+        cells=chosen,
+        digests={key: tags["halfscan.dataset_digest"] for key, tags in runs.items() if "halfscan.dataset_digest" in tags},
+        versions=frozenset(tags["halfscan.versions"] for tags in runs.values() if "halfscan.versions" in tags),
+    )
 
 
 def _column(part: str, name: str) -> tuple[str, Any]:
@@ -120,34 +129,48 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> tuple[list[Compari
     """Compares both sides wherever they meet: at the same data, protocol and sampling, or cell against cell where each is one.
 
     Args:
+        a: one side.
+        b: the other.
         metrics: `metric@profile`; default: those of the table, and QA where it was measured.
 
     Returns:
-        The comparisons, and in words what was left out and why.
+        The comparisons, and in words what was left out and why, or differs between the sides.
 
     Raises:
         HalfscanError: sides that never meet, several models on one side, or arms that can't be compared.
     """
-    if (a.sweep, {cell.entry.key for cell in a.cells}) == (b.sweep, {cell.entry.key for cell in b.cells}):
-        raise HalfscanError(f"A and B are the same cells of sweep {a.sweep}: a comparison needs two")
+    if _identity(a) == _identity(b):
+        raise HalfscanError(f"A and B are the same rows of sweep {a.sweep}: a comparison needs two")
+    said = []
+    if a.versions != b.versions:
+        said = [f"the sides were made with different software: A {_or_unknown(a.versions)}; B {_or_unknown(b.versions)}"]
     if len(a.cells) == len(b.cells) == 1:
-        return [_compare_arms(a.cells, b.cells, metrics)], []
+        return [_compare_arms(a, a.cells, b, b.cells, metrics)], said
     by_model = _share_models(a, b)
     ours, theirs = (_grouped(side, by_model) for side in (a, b))
     both = [key for key in ours if key in theirs]
     if not both:
         raise HalfscanError(f"{a.word} and {b.word} have no sampling in common: name one cell of each by its columns")
-    left_out = [f"only A has {_said(key)}" for key in ours if key not in theirs]
-    left_out += [f"only B has {_said(key)}" for key in theirs if key not in ours]
+    said += [f"only A has {_said(key)}" for key in ours if key not in theirs]
+    said += [f"only B has {_said(key)}" for key in theirs if key not in ours]
     found = []
     for key in both:
         try:
-            found.append(_compare_arms(ours[key], theirs[key], metrics))
+            found.append(_compare_arms(a, ours[key], b, theirs[key], metrics))
         except HalfscanError as error:
             if len(both) == 1:
                 raise
-            left_out.append(f"not compared: {_said(key)}: {error}")
-    return found, left_out
+            said.append(f"not compared: {_said(key)}: {error}")
+    return found, said
+
+
+def _identity(side: Side) -> tuple[Any, ...]:
+    rows = {name: value for name, value in side.selector.items() if name in ("patient", "volume", "contrast", "field_strength_t")}
+    return side.sweep, {cell.entry.key for cell in side.cells}, rows
+
+
+def _or_unknown(versions: frozenset[str]) -> str:
+    return " and ".join(sorted(versions)) or "unknown"
 
 
 def _share_models(a: Side, b: Side) -> bool:
@@ -177,17 +200,26 @@ def _said(key: Sequence[Any]) -> str:
     return " ".join([*model, f"{sampling} R={nominal:g} with {acs} ACS lines, {protocol}, {dataset}"])
 
 
-def _compare_arms(ours: Sequence[CellSummary], theirs: Sequence[CellSummary], metrics: Sequence[str]) -> Comparison:
-    a, b = (choose_arm(_rows(cells), name, {}) for name, cells in (("A", ours), ("B", theirs)))
-    check_arms(a, b)
+def _compare_arms(
+    a: Side, ours: Sequence[CellSummary], b: Side, theirs: Sequence[CellSummary], metrics: Sequence[str]
+) -> Comparison:
+    digests = [{side.digests.get(cell.entry.key) for cell in cells} - {None} for side, cells in ((a, ours), (b, theirs))]
+    if all(digests) and digests[0] != digests[1]:
+        raise HalfscanError("both sides name the same data set and its k-space differs (its digests do): nothing can be paired")
+    one, two = (choose_arm(_rows(cells), side.name, side.selector) for side, cells in ((a, ours), (b, theirs)))
+    # Only the second arm of a pair may bring several training seeds against one.
+    turned = len(one.seeds) > 1 and len(two.seeds) == 1
+    check_arms(*((two, one) if turned else (one, two)))
     chosen = list(metrics) or _usual([*ours, *theirs])
     return Comparison(
-        a=_describe(a),
-        b=_describe(b),
-        patients=len({row.patient for row in a.rows}),
-        seconds_a=_mean_seconds(a),
-        seconds_b=_mean_seconds(b),
-        metrics=tuple(_difference(metric, a, b, ours, theirs) for metric in chosen),
+        a=_describe(one),
+        b=_describe(two),
+        patients=len({row.patient for row in one.rows}),
+        evidence=f"{one.first.provenance} k-space, {one.first.evidence} comparison",
+        caveats=tuple(sorted({row.caveat for row in (*one.rows, *two.rows) if row.caveat})),
+        seconds_a=_mean_seconds(one),
+        seconds_b=_mean_seconds(two),
+        metrics=tuple(_difference(metric, one, two, turned) for metric in chosen),
     )
 
 
@@ -211,52 +243,51 @@ def _mean_seconds(arm: ArmRows) -> float:
     return sum(row.scan_s for row in arm.rows) / len(arm.rows)
 
 
-def _difference(
-    metric: str, a: ArmRows, b: ArmRows, ours: Sequence[CellSummary], theirs: Sequence[CellSummary]
-) -> MetricDifference:
-    name = metric.partition("@")[0]
-    ratio = name in _RATIOS
+def _difference(metric: str, a: ArmRows, b: ArmRows, turned: bool) -> MetricDifference:
+    kind = score_of(metric)
     # The margin plays no part: the interval is what is asked for.
     endpoint = Endpoint(
         metric=metric,
         margin=1.0,
         margin_rationale="none",
-        scale="log_ratio" if ratio else "difference",
-        higher_is_better=name not in LOWER_IS_BETTER,
+        scale="log_ratio" if kind.as_ratio else "difference",
+        higher_is_better=not kind.lower_is_better,
     )
-    found = pair(a, b, endpoint)
-    effect, better = _effect(found, endpoint)
+    try:
+        found = pair(*((b, a) if turned else (a, b)), endpoint)
+    except HalfscanError as error:
+        # Of this metric alone: other combinations of coils, a ratio of zero, a full scan against itself.
+        found = one_line(error)
+    effect, better = _effect(found, endpoint, -1.0 if turned else 1.0)
     return MetricDifference(
-        metric=metric, a=_mean(ours, metric), b=_mean(theirs, metric), ratio=ratio, effect=effect, better=better
+        metric=metric,
+        a=_mean(a, metric),
+        b=_mean(b, metric),
+        ratio=kind.as_ratio,
+        effect=effect,
+        better=None if kind.lower_is_better is None else better,
     )
 
 
-def _mean(cells: Sequence[CellSummary], metric: str) -> Quantity:
-    if any(metric not in cell.rows.metrics for cell in cells):
-        return Quantity.unmeasured("1", "it was not scored")
-    means = [cell.metric(metric) for cell in cells]
-    if len(means) == 1 or any(mean.value is None for mean in means):
-        return next((mean for mean in means if mean.value is None), means[0])
-    return Quantity(
-        value=sum(mean.value or 0.0 for mean in means) / len(means),
-        unit=means[0].unit,
-        method="measured",
-        reason="mean over seeds",
-    )
+def _mean(arm: ArmRows, metric: str) -> Quantity:
+    reason = next((row.reasons[metric] for row in arm.rows if metric in row.reasons), "it was not scored")
+    return summarise([(row.patient, row.metrics.get(metric)) for row in arm.rows], score_of(metric).unit, reason)
 
 
-def _effect(found: Paired | str, endpoint: Endpoint) -> tuple[Quantity, bool | None]:
+def _effect(found: Paired | str, endpoint: Endpoint, sign: float) -> tuple[Quantity, bool | None]:
     if isinstance(found, str):
         return Quantity.unmeasured("1", found), None
     if len(found.patients) < 2:
-        value = _as_read(float(found.by_patient[0]), endpoint)
+        value = _as_read(sign * float(found.by_patient[0]), endpoint)
         return Quantity(value=value, unit="1", method="measured", reason="one patient: no confidence interval"), None
     errors = [crossed_error(found.values)] if found.values.shape[1] > 1 else None
     one = effects(found.by_patient[:, None], [0.0], standard_errors=errors)[0]
-    low, high = one.interval
+    low, high = sorted(sign * end for end in one.interval)
     ends = sorted(_as_read(end, endpoint) for end in (low, high))
-    better = True if low > 0 else False if high < 0 else None
-    return Quantity(value=_as_read(one.mean, endpoint), unit="1", method="measured", low=ends[0], high=ends[1]), better
+    effect = Quantity(value=_as_read(sign * one.mean, endpoint), unit="1", method="measured", low=ends[0], high=ends[1])
+    if len(found.patients) < PATIENTS_NEEDED:
+        return effect, None
+    return effect, True if low > 0 else False if high < 0 else None
 
 
 def _as_read(effect: float, endpoint: Endpoint) -> float:
@@ -265,12 +296,20 @@ def _as_read(effect: float, endpoint: Endpoint) -> float:
     return float(np.exp(signed)) if endpoint.scale == "log_ratio" else signed
 
 
+NOTHING_SUPPORTED = (
+    "Paired by patient; 95 % intervals, each for itself: nothing is adjusted for how many are looked at, and no claim was "
+    "registered for it, so nothing is supported by it (`halfscan run claim=...` does that)."
+)
+
+
 def as_dict(comparison: Comparison) -> Mapping[str, Any]:
     """For `--json`."""
     return {
         "a": comparison.a,
         "b": comparison.b,
         "patients": comparison.patients,
+        "evidence": comparison.evidence,
+        "caveats": list(comparison.caveats),
         "scan_s": {"a": comparison.seconds_a, "b": comparison.seconds_b},
         "metrics": [
             {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from .compare import Comparison, MetricDifference, as_dict, compare, find_side
+from .claims.types import PATIENTS_NEEDED
+from .compare import NOTHING_SUPPORTED, Comparison, MetricDifference, as_dict, compare, find_side
 from .quantity import Quantity
-from .table import UNITS, digits
+from .scores import score_of
 from .tracking import Store, tracking_uri
 
 
@@ -19,45 +20,52 @@ def run_compare(options: argparse.Namespace) -> int:
     """
     store = Store(tracking_uri(options.store), options.experiment)
     a, b = (find_side(store, name, word) for name, word in (("A", options.a), ("B", options.b)))
-    found, left_out = compare(a, b, options.metric)
+    found, said = compare(a, b, options.metric)
     if options.json:
-        print(
-            json.dumps(
-                {"a": a.sweep, "b": b.sweep, "comparisons": [as_dict(one) for one in found], "left_out": left_out}, indent=2
-            )
-        )
+        content = {
+            "a": a.sweep,
+            "b": b.sweep,
+            "comparisons": [as_dict(one) for one in found],
+            "notes": [*said, NOTHING_SUPPORTED],
+        }
+        print(json.dumps(content, indent=2))
         return 0
     print(f"A: sweep {a.sweep} ({a.word}). B: sweep {b.sweep} ({b.word}).")
     for one in found:
         print("\n".join(["", *_in_words(one)]))
-    print("\n".join(["", *(f"{line}." for line in left_out)]) if left_out else "")
-    print(
-        "Paired by patient; 95 % intervals, each for itself: nothing is adjusted for how many are looked at, and no claim was "
-        "registered for it, so nothing is supported by it (`halfscan run claim=...` does that)."
-    )
+    print("\n".join(["", *(f"Note: {line}." for line in said), NOTHING_SUPPORTED]))
     return 0
 
 
 def _in_words(one: Comparison) -> list[str]:
     change = 100 * (1 - one.seconds_b / one.seconds_a) if one.seconds_a else 0.0
-    lines = [f"A: {one.a}", f"B: {one.b}; {one.patients} patient{'' if one.patients == 1 else 's'}"]
+    few = f", below {PATIENTS_NEEDED} nothing is concluded" if one.patients < PATIENTS_NEEDED else ""
     said = "as long" if abs(change) < 0.05 else f"{abs(change):.1f} % {'less' if change > 0 else 'more'}"
-    lines.append(f"  scan time       {one.seconds_a:.1f} s and {one.seconds_b:.1f} s: {said}")
-    return lines + [f"  {metric.metric:<15} {_metric(metric)}" for metric in one.metrics]
+    return [
+        f"A: {one.a}",
+        f"B: {one.b}",
+        f"  {one.patients} patient{'' if one.patients == 1 else 's'}{few}; {one.evidence}",
+        *(f"  data: {caveat}" for caveat in one.caveats),
+        f"  scan time       {one.seconds_a:.1f} s and {one.seconds_b:.1f} s: {said}",
+        *(f"  {metric.metric:<15} {_metric(metric, one.patients)}" for metric in one.metrics),
+    ]
 
 
-def _metric(one: MetricDifference) -> str:
-    places, unit = digits(one.metric), UNITS.get(one.metric.partition("@")[0], "")
-    means = f"{_number(one.a, places)} and {_number(one.b, places)}{f' {unit}' if unit else ''}"
+def _metric(one: MetricDifference, patients: int) -> str:
+    kind = score_of(one.metric)
+    unit = "" if kind.unit == "1" else f" {kind.unit}"
+    means = f"{_number(one.a, kind.digits)} and {_number(one.b, kind.digits)}{unit}"
     effect = one.effect
     if effect.value is None:
         return f"{means}: not compared ({effect.reason})"
-    kind = f"ratio ×{effect.value:.3f}" if one.ratio else f"difference {effect.value:+.{places}f}"
+    said = f"ratio ×{effect.value:.3f}" if one.ratio else f"difference {effect.value:+.{kind.digits}f}"
     if effect.low is None or effect.high is None:
-        return f"{means}: {kind} ({effect.reason})"
-    ends = f"×{effect.low:.3f} to ×{effect.high:.3f}" if one.ratio else f"{effect.low:+.{places}f} to {effect.high:+.{places}f}"
-    word = {True: "B is better", False: "B is worse", None: "not told apart"}[one.better]
-    return f"{means}: {kind} ({ends}): {word}"
+        return f"{means}: {said} ({effect.reason})"
+    ends = (f"×{end:.3f}" if one.ratio else f"{end:+.{kind.digits}f}" for end in (effect.low, effect.high))
+    interval = f"{means}: {said} ({' to '.join(ends)})"
+    if patients < PATIENTS_NEEDED or kind.lower_is_better is None:
+        return interval
+    return f"{interval}: { {True: 'B is better', False: 'B is worse', None: 'not told apart'}[one.better] }"
 
 
 def _number(mean: Quantity, places: int) -> str:

@@ -21,7 +21,7 @@ from .errors import HalfscanError, one_line
 from .images import TRAINING
 from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, VIEWS, write_picture, write_views
-from .privacy import is_path
+from .privacy import holds_path, is_path
 from .progress import progress
 from .rows import write_rows
 from .tracking import ROWS, Store
@@ -122,7 +122,7 @@ def _name(manifest: SweepManifest, entry: Entry, cell: Cell) -> str:
     others = [
         f"{name.rpartition('.')[2]}={value}"
         for name, value in entry.swept(manifest.swept).items()
-        if name != "model" and not is_path(name)
+        if name != "model" and not is_path(name) and not holds_path(value)
     ]
     return " ".join([cell.recipe.model_name, *others])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ PICTURE = "picture.png"
 VIEWS = "views.npz"
 """Name of the file in a cell's folder that the pictures of its sweep are drawn from."""
 _GAP, _CAPTION = 6, 16
+_DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a file raises that was cut short or changed, whichever of its bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +88,11 @@ def view(volume: Measured) -> View:
 def write_views(volumes: Sequence[Measured], path: Path) -> None:
     """Keeps what may be shown of a cell's volumes on this machine, until the sweep's end knows which to show.
 
-    Nothing is written where nothing may be shown.
+    Nothing is written where nothing may be shown, and what an earlier try wrote there is gone.
     """
     shown = {index: view(volume) for index, volume in enumerate(volumes) if volume.redistributable}
     if not shown:
+        path.unlink(missing_ok=True)
         return
     arrays: dict[str, npt.NDArray[Any]] = {}
     for index, one in shown.items():
@@ -101,21 +105,21 @@ def write_views(volumes: Sequence[Measured], path: Path) -> None:
 def read_view(path: Path, index: int) -> View | None:
     """A volume's view by its place in the cell; None where it may not be shown, or is no longer on this machine."""
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             if f"truth_{index}" not in arrays:
                 return None
             truth, image = (arrays[f"{name}_{index}"].astype(np.float32) for name in ("truth", "image"))
             return View(truth=truth, image=image, mask=arrays[f"mask_{index}"])
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except _DAMAGED:
         return None
 
 
 def visible(path: Path) -> set[int]:
     """Places of the volumes that have a view."""
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             return {int(name.removeprefix("truth_")) for name in arrays.files if name.startswith("truth_")}
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except _DAMAGED:
         return set()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,7 +17,7 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
         key: redact(value)
         if isinstance(value, Mapping)
         else hash_path(value)
-        if is_path(key) and isinstance(value, str)
+        if isinstance(value, str) and (is_path(key) or holds_path(value))
         else value
         for key, value in config.items()
     }
@@ -25,7 +26,12 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
 def redact_overrides(overrides: Sequence[str]) -> list[str]:
     """The same for `name=value` words."""
     pairs = (override.partition("=") for override in overrides)
-    return [f"{key}={hash_path(value) if is_path(key) else value}" for key, _, value in pairs]
+    return [f"{key}={hash_path(value) if is_path(key) or holds_path(value) else value}" for key, _, value in pairs]
+
+
+def holds_path(value: str) -> bool:
+    """Whether a value looks like a path, whatever its setting is called; 7/8 is a fraction."""
+    return ("/" in value or "\\" in value) and not re.fullmatch(r"\d+/\d+", value)
 
 
 def hash_path(path: str) -> str:

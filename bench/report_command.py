@@ -21,10 +21,14 @@ def run_report(options: argparse.Namespace) -> int:
     store = Store(tracking_uri(options.store), options.experiment)
     record = read_record(store, store.parent_of(options.sweep))
     path = options.out or Path(f"halfscan-{record.manifest.sweep_id}.html")
-    if path.is_dir():
-        raise HalfscanError(f"--out {path} is a folder: name the HTML file")
-    if why := why_unwritable(path.absolute().parent):
-        raise HalfscanError(f"--out {path} can't be written ({why})")
-    write_report(record, path)
+    try:
+        if path.is_dir():
+            raise HalfscanError(f"--out {path} is a folder: name the HTML file")
+        if why := why_unwritable(path.absolute().parent):
+            raise HalfscanError(f"--out {path} can't be written ({why})")
+        write_report(record, path)
+    except OSError as error:
+        # A name that is too long, a disk that is full.
+        raise HalfscanError(f"--out {path} can't be written ({error.strerror})") from error
     print(f"Page: {path}")
     return 0

@@ -16,7 +16,6 @@ from .configuration import build_claims, forget_datasets, to_plain
 from .errors import HalfscanError
 from .files import why_unwritable, write_json
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
-from .privacy import redact_overrides
 from .rows import CellRows, read_cell
 from .tracking import CLAIMS, ROWS, Store, tracking_uri
 
@@ -54,7 +53,7 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
     claims = {claim.claim_id: claim.sha256 for claim in specs}
     identity = sweep_id([entry.key for entry in entries], store.uri, store.experiment, claims)
     out = Path(config.out).expanduser().absolute()
-    with _exclusive(_writable(sweeps_folder(out) / identity)):
+    with exclusive(sweeps_folder(out) / identity):
         parent = store.find_sweep(identity)
         children = store.children(parent) if parent else {}
         first = _first_start(out, identity, entries if specs else (), store)
@@ -72,8 +71,8 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
         )
         planned.append(manifest)
         manifest.write()
-        if specs and not (manifest.folder / CLAIMS).exists():
-            # To the store as well, before the first cell runs: a reviewer sees what was to be proved.
+        if specs and not store.holds(manifest.parent_run, CLAIMS):
+            # To the store, before the first cell runs: a reviewer sees what was to be proved.
             write_json(manifest.folder / CLAIMS, [asdict(claim) for claim in specs])
             store.log_file(manifest.parent_run, manifest.folder / CLAIMS)
         remaining = tuple(entry for entry in entries if finished_rows(manifest, entry, children) is None)
@@ -99,12 +98,16 @@ def _check_cells(jobs: Sequence[Sequence[str]], compose: Compose) -> tuple[tuple
 
 
 @contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Holds a sweep's folder for this process; the system lets go of it when the process dies."""
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds a sweep's folder for this process; the system lets go of it when the process dies.
+
+    Raises:
+        HalfscanError: another process holds it, or it can't be written.
+    """
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(str(folder / "lock"), timeout=0):
+        with FileLock(str(_writable(folder) / "lock"), timeout=0):
             yield
     except Timeout as error:
         raise HalfscanError(f"sweep {folder.name} is being run by another process: wait for it") from error
@@ -126,27 +129,27 @@ class Outcome:
 def finish_sweep(manifest: SweepManifest) -> Outcome:
     """Closes the parent run with the rows of all finished cells, and names the cells that have none.
 
-    A cell that its process left running is marked as killed, so that nothing stays RUNNING in the store.
+    A cell that its process left running is marked as killed, so that nothing stays RUNNING in the store. The caller holds the
+    sweep (`exclusive`).
     """
     store = Store(manifest.tracking_uri, manifest.experiment)
     failures: dict[str, str] = {}
     rows: dict[str, CellRows] = {}
-    with _exclusive(_writable(manifest.folder)):
-        children = store.children(manifest.parent_run)
-        for entry in manifest.cells:
-            found = finished_rows(manifest, entry, children)
-            if found is not None:
-                rows[entry.key] = found
-                continue
-            status = manifest.status(entry)
-            run_id, run_status = children.get(entry.key, ("", ""))
-            if run_status == "RUNNING":
-                status = Status(state="killed", reason="its process was killed: the same command runs it again")
-                manifest.set_status(entry, status)
-                store.end(run_id, "KILLED")
-            failures[" ".join(entry.overrides) or "the only cell"] = status.reason or f"it is {status.state}"
-        outcome = Outcome(manifest, failures)
-        store.finish_sweep(manifest, rows, _note(manifest, rows, children), outcome.complete)
+    children = store.children(manifest.parent_run)
+    for entry in manifest.cells:
+        found = finished_rows(manifest, entry, children)
+        if found is not None:
+            rows[entry.key] = found
+            continue
+        status = manifest.status(entry)
+        run_id, run_status = children.get(entry.key, ("", ""))
+        if run_status == "RUNNING":
+            status = Status(state="killed", reason="its process was killed: the same command runs it again")
+            manifest.set_status(entry, status)
+            store.end(run_id, "KILLED")
+        failures[" ".join(entry.overrides) or "the only cell"] = status.reason or f"it is {status.state}"
+    outcome = Outcome(manifest, failures)
+    store.finish_sweep(manifest, rows, outcome.complete)
     return outcome
 
 
@@ -214,18 +217,3 @@ def _writable(folder: Path) -> Path:
     if why:
         raise HalfscanError(f"the output folder {folder} can't be written ({why}): name another with out=")
     return folder
-
-
-def _note(manifest: SweepManifest, rows: Mapping[str, CellRows], children: Mapping[str, tuple[str, str]]) -> str:
-    """The sweep in words. Reasons of failures stay in its folder: they may name files, and files patients."""
-    missing = [entry for entry in manifest.cells if children.get(entry.key, ("", ""))[1] != "FINISHED"]
-    lines = [
-        f"**{len(manifest.cells) - len(missing)} of {len(manifest.cells)} cells finished.** Halfscan sweep {manifest.sweep_id}."
-    ]
-    lines += [f"- {manifest.status(entry).state}: {' '.join(redact_overrides(entry.overrides))}" for entry in missing]
-    if "simulated" in {cell.first.evidence for cell in rows.values()}:
-        kinds = ", ".join(sorted({cell.first.provenance for cell in rows.values()}))
-        lines.append(f"The k-space is {kinds}: a demonstration; it supports no claim on scan time.")
-    if not manifest.claims:
-        lines.append("No claim was registered before this sweep started, so it can support none.")
-    return "\n\n".join(lines)

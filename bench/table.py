@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +12,11 @@ from .claims.aggregate import summarise
 from .manifest import Entry, SweepManifest
 from .quantity import Quantity
 from .rows import CellRows, Row
+from .scores import score_of
 from .tracking import Store
 
-UNITS = {"psnr": "dB", "fwhm": "px"}
-LOWER_IS_BETTER = frozenset({"nmse", "fwhm"})
-SHOWN = {"ssim": 3, "psnr": 2, "nmse": 5}
-"""Metric → digits; of a profile that lacks them its own are shown."""
-SHOWN_QA = {"snr": 1, "fwhm": 3, "lesion_contrast": 3, "lesion_dprime": 1}
+_SHOWN, _SHOWN_QA = ("ssim", "psnr", "nmse"), ("snr", "fwhm", "lesion_contrast", "lesion_dprime")
+"""Scores that a table shows of a profile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +49,16 @@ class CellSummary:
     def _summarised(self, name: str) -> Quantity:
         values = list(zip(self.rows.values("patient"), self.rows.values(name), strict=True))
         reasons = [reason[name] for reason in self.rows.texts("reasons") if name in reason]
-        return summarise(values, UNITS.get(name.partition("@")[0], "1"), next(iter(reasons), None))
+        return summarise(values, score_of(name).unit, next(iter(reasons), None))
 
     def over_volumes(self, value: str, unit: str, low: str | None = None, high: str | None = None) -> Quantity:
-        """Mean over volumes of a modelled column, with the outer range of what was assumed."""
+        """Mean over volumes of a modelled column, with the means of both ends of what was assumed."""
         return Quantity(
             value=_mean(self.rows.values(value)),
             unit=unit,
             method="modelled",
-            low=min(self.rows.values(low or value)),
-            high=max(self.rows.values(high or value)),
+            low=_mean(self.rows.values(low or value)),
+            high=_mean(self.rows.values(high or value)),
         )
 
     @property
@@ -164,11 +163,12 @@ def to_json(cells: Sequence[CellSummary]) -> str:
 def fitting_profile(cells: Sequence[CellSummary]) -> str:
     """The first profile whose truth is combined over coils as all images are, else the first one."""
     profiles = list(dict.fromkeys(name.partition("@")[2] for name in cells[0].first.metrics))
-    fitting = [profile for profile in profiles if all(_fits(cell.first, profile) for cell in cells)]
+    fitting = [profile for profile in profiles if all(fits(cell.first, profile) for cell in cells)]
     return (fitting or profiles)[0]
 
 
-def _fits(row: Row, profile: str) -> bool:
+def fits(row: Row, profile: str) -> bool:
+    """Whether the image is combined over coils as the truth of a profile is."""
     return row.coils == 1 or row.truth_combinations.get(profile) == row.combination
 
 
@@ -196,14 +196,9 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
         console.print(line, style="dim", highlight=False, markup=False)
 
 
-def shown(profile: str) -> dict[str, int]:
-    """Metrics of a profile that the table shows → digits."""
-    return SHOWN_QA if profile == "qa" else SHOWN
-
-
-def digits(metric: str) -> int:
-    """Decimals that a `metric@profile` is shown with."""
-    return {**SHOWN, **SHOWN_QA}.get(metric.partition("@")[0], 4)
+def shown(profile: str) -> tuple[str, ...]:
+    """Scores of a profile that the table shows."""
+    return _SHOWN_QA if profile == "qa" else _SHOWN
 
 
 def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
@@ -219,15 +214,23 @@ def cell_values(cell: CellSummary, profile: str) -> list[str]:
         f"{cell.scan_seconds.value:.1f}",
         percent(cell.reduction("full")),
         percent(cell.reduction("clinical")),
-        *(score(cell, f"{name}@{profile}", digits) for name, digits in shown(profile).items()),
+        *(score(cell, f"{name}@{profile}") for name in shown(profile)),
         f"{cell.ms_per_slice:.1f}",
     ]
 
 
 def label(cell: CellSummary) -> str:
     """The model and the cell's values of the swept parameters."""
-    parts = {name.rpartition(".")[2]: value for name, value in cell.swept.items() if name != "model"}
-    return " ".join([cell.first.model, *(f"{name}={value}" for name, value in parts.items())])
+    return " ".join([cell.first.model, *(f"{short}={value}" for name, short, value in named(cell) if name != "model")])
+
+
+def named(cell: CellSummary) -> list[tuple[str, str, str]]:
+    """(full name, name as shown, value) of the swept parameters; shown is the last part of a name, unless two share it."""
+    ends = Counter(name.rpartition(".")[2] for name in cell.swept)
+    return [
+        (name, name if ends[name.rpartition(".")[2]] > 1 else name.rpartition(".")[2], value)
+        for name, value in cell.swept.items()
+    ]
 
 
 def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
@@ -244,7 +247,7 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     lines += [f"Energy: not measured ({reason})." for reason in energies]
     intervals = {reason for cell in cells for score in cell.metrics().values() if (reason := score.reason)}
     lines += sorted(f"Scores: {reason}." for reason in intervals)
-    if profile != "qa" and any(not _fits(cell.first, profile) for cell in cells):
+    if profile != "qa" and any(not fits(cell.first, profile) for cell in cells):
         lines.append(f"Scores: some images are combined over coils otherwise than the truth of {profile}: not comparable.")
     if first.truth_shares_noise:
         lines.append("Truth: the full scan, whose noise the sampled lines share; more lines share more of it.")
@@ -281,8 +284,9 @@ def percent(reduction: Quantity) -> str:
     return f"{change:+d} %" if change else "0 %"
 
 
-def score(cell: CellSummary, metric: str, digits: int) -> str:
+def score(cell: CellSummary, metric: str) -> str:
     """A metric's mean with half the width of its interval; a dash where there is none."""
+    digits = score_of(metric).digits
     found = cell.metric(metric) if metric in cell.rows.metrics else None
     if found is None or found.value is None:
         return "–"

@@ -6,6 +6,7 @@ Only `MlflowClient` with explicit run ids is used: no active run, no environment
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import time
@@ -123,8 +124,12 @@ class Store:
             found = self._search(f"tags.`{_KIND}` = 'sweep' and tags.`{_SWEEP}` = '{sweep_id}'", 1)
         return found[0].info.run_id if found else None
 
-    def parent_of(self, name: str | None) -> str:
+    def parent_of(self, name: str | None, *, ended: bool = False) -> str:
         """The parent run of a sweep named by its id or the beginning of it; without a name of the latest one.
+
+        Args:
+            name: of the sweep.
+            ended: look only at sweeps that are not running now.
 
         Raises:
             HalfscanError: none, or several that begin so.
@@ -133,7 +138,8 @@ class Store:
         if path is not None and not path.exists():
             raise HalfscanError(f"no store at {path}: start a sweep with `halfscan run`, or set MLFLOW_TRACKING_URI")
         with self._talking():
-            sweeps = [(run.data.tags[_SWEEP], run.info.run_id) for run in self._search(f"tags.`{_KIND}` = 'sweep'")]
+            runs = [run for run in self._search(f"tags.`{_KIND}` = 'sweep'") if not ended or run.info.status != "RUNNING"]
+        sweeps = [(run.data.tags[_SWEEP], run.info.run_id) for run in runs]
         found = [(sweep, run_id) for sweep, run_id in sweeps if sweep.startswith(name or "")]
         if not found:
             known = ", ".join(sweep for sweep, _ in sweeps[:10]) or "none"
@@ -141,6 +147,11 @@ class Store:
         if name and len(found) > 1:
             raise HalfscanError(f"{len(found)} sweeps begin with {name}: {', '.join(sweep for sweep, _ in found)}")
         return str(found[0][1])
+
+    def holds_sweep(self, beginning: str) -> bool:
+        """Whether some sweep's id begins so."""
+        with self._talking():
+            return any(run.data.tags[_SWEEP].startswith(beginning) for run in self._search(f"tags.`{_KIND}` = 'sweep'"))
 
     def start_sweep(self, sweep_id: str) -> str:
         """Makes the parent run."""
@@ -160,34 +171,34 @@ class Store:
         with self._talking():
             self.client.set_terminated(run_id, status)
 
-    def finish_sweep(self, manifest: SweepManifest, rows: Mapping[str, CellRows], note: str, complete: bool) -> None:
-        """Gives the parent the rows of all finished cells by their keys, the manifest and a note in words, and closes it."""
+    def finish_sweep(self, manifest: SweepManifest, rows: Mapping[str, CellRows], complete: bool) -> None:
+        """Gives the parent the rows of all finished cells by their keys and the manifest, and closes it."""
         with self._talking(), tempfile.TemporaryDirectory() as folder:
             public = Path(folder) / MANIFEST
             write_json(public, without_paths(manifest))
             self.client.log_artifact(manifest.parent_run, str(public))
             write_cells(rows, Path(folder) / ROWS)
             self.client.log_artifact(manifest.parent_run, str(Path(folder) / ROWS))
-            self.client.set_tag(manifest.parent_run, _NOTE, note)
             self.client.set_terminated(manifest.parent_run, "FINISHED" if complete else "FAILED")
 
     def describe_sweep(self, parent: str, *, name: str, note: str, metrics: Mapping[str, float]) -> None:
-        """Names a sweep's parent run, adds to its note, and gives it metrics."""
+        """Names a sweep's parent run and gives it its note and metrics; those that it has no longer become NaN."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         with self._talking():
+            gone = set(self.client.get_run(parent).data.metrics) - set(metrics)
+            logged = {**metrics, **dict.fromkeys(gone, math.nan)}
             self.client.update_run(parent, name=name)
-            before = self.client.get_run(parent).data.tags.get(_NOTE, "")
-            self.client.set_tag(parent, _NOTE, f"{before}\n\n{note}".strip())
-            self.client.log_batch(parent, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+            self.client.set_tag(parent, _NOTE, note)
+            self.client.log_batch(parent, metrics=[Metric(key, value, now, 0) for key, value in logged.items()])
 
     def describe_cell(self, child: Child, note: str, role: str) -> None:
         """Gives a cell's run a note, and says what claims it takes part in; nothing is sent that is there already."""
         from mlflow.entities import RunTag
 
         tags = {_NOTE: note, "halfscan.role": role}
-        changed = [RunTag(key, value) for key, value in tags.items() if value and child.tags.get(key) != value]
+        changed = [RunTag(key, value) for key, value in tags.items() if child.tags.get(key, "") != value]
         if changed:
             with self._talking():
                 self.client.log_batch(child.run_id, tags=changed)
@@ -198,13 +209,17 @@ class Store:
             self.client.log_artifact(run_id, str(path))
 
     def log_verdict(self, parent: str, claim_id: str, folder: Path, words: str) -> None:
-        """Adds a claim's verdict, all files of a folder, to a sweep's parent; its words lead the note."""
+        """Adds a claim's verdict, all files of a folder, to a sweep's parent."""
         with self._talking():
             self.client.log_artifacts(parent, str(folder), f"{VERDICTS}/{claim_id}")
             self.client.set_tag(parent, f"halfscan.verdict.{claim_id}", words)
-            note = self.client.get_run(parent).data.tags.get(_NOTE, "")
-            kept = [line for line in note.split("\n\n") if not line.startswith(f"Claim {claim_id}: ")]
-            self.client.set_tag(parent, _NOTE, "\n\n".join([f"Claim {claim_id}: **{words}**", *kept]))
+
+    def verdict_tags(self, parent: str) -> dict[str, str]:
+        """Claim → the words of its verdict, as the parent's tags have them."""
+        prefix = "halfscan.verdict."
+        with self._talking():
+            tags = self.client.get_run(parent).data.tags
+        return {name.removeprefix(prefix): words for name, words in tags.items() if name.startswith(prefix)}
 
     def read_claims(self, parent: str) -> list[dict[str, Any]]:
         """The claims that a sweep was started with, as stated then; none where it carries none."""
@@ -229,15 +244,18 @@ class Store:
         """Key → (run id, status) of a sweep's cells."""
         return {key: (child.run_id, child.status) for key, child in self.describe_children(parent).items()}
 
-    def read_verdicts(self, parent: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        """(claim, verdict) of all that were judged over a sweep, as `log_verdict` was given them, by their ids."""
+    def read_verdicts(self, parent: str) -> dict[str, dict[str, bytes]]:
+        """Claim → its files, by their names, as `log_verdict` was given them; in the order of the claims' ids."""
         with self._talking(), tempfile.TemporaryDirectory() as folder:
             if VERDICTS not in {item.path for item in self.client.list_artifacts(parent)}:
-                return []
+                return {}
             root = Path(self.client.download_artifacts(parent, VERDICTS, folder))
-            names = ("claim.json", "verdict.json")
-            found = [tuple(json.loads((one / name).read_text("utf-8")) for name in names) for one in sorted(root.iterdir())]
-            return [(claim, verdict) for claim, verdict in found]
+            return {one.name: {path.name: path.read_bytes() for path in one.iterdir()} for one in sorted(root.iterdir())}
+
+    def holds(self, run_id: str, name: str) -> bool:
+        """Whether a run has an artifact of that name."""
+        with self._talking():
+            return name in {item.path for item in self.client.list_artifacts(run_id)}
 
     def read_folder(self, run_id: str, name: str) -> dict[str, bytes]:
         """File name → content of a folder of artifacts; nothing where there is none."""

@@ -18,7 +18,6 @@ svg { max-width: 100%; height: auto } .small { font-size: .9rem; color: #444 }
 """
 
 _MEANS = {
-    "supported": "The claim holds on these patients: the time leg, every endpoint and every required share of patients.",
     "refuted": "The claim does not hold: at least one leg fails with its whole interval.",
     "inconclusive": "These patients do not decide it. That is no evidence of equality, and none against it.",
     "not_testable": "The claim can't be tested with what was measured.",
@@ -50,7 +49,7 @@ def ladder_in_words(verdict: Verdict) -> list[str]:
         return []
     capped = "" if verdict.cap == "none" else f" ({verdict.cap} only)"
     steps = [
-        f"R={step.acceleration:g}: {step.seconds:.1f} s, {_percent(step.reduction.value)} less: {_under(capped, step.result)}"
+        f"R={step.acceleration:g}: {step.seconds:.1f} s, {_change(step.reduction.value)}: {_under(capped, step.result)}"
         for step in verdict.ladder
     ]
     if found.value is None:
@@ -67,9 +66,7 @@ def _under(capped: str, result: str) -> str:
 def time_in_words(time: TimeResult) -> str:
     """The time leg."""
     found = time.reduction
-    said = (
-        f"Scan time: {time.candidate_s:.1f} s against {time.reference_s:.1f} s ({time.baseline}), {_percent(found.value)} less, "
-    )
+    said = f"Scan time: {time.candidate_s:.1f} s against {time.reference_s:.1f} s ({time.baseline}), {_change(found.value)}, "
     said += f"{_percent(found.low)} to {_percent(found.high)} over the timing assumptions"
     if time.target is not None:
         said += f"; claimed: {_percent(time.target)} ({spaced(time.result)})"
@@ -123,10 +120,29 @@ def verdict_page(verdict: Verdict) -> str:
 
 
 def meaning(verdict: Verdict) -> str:
-    """What the verdict says of the claim, in one sentence or two."""
-    if verdict.cap == "none" or verdict.uncapped == "not_testable":
-        return _MEANS[verdict.uncapped]
-    return "Whatever the numbers say, this sweep can't support the claim: the reasons below say why."
+    """What the verdict says of the claim, in a few sentences: of the legs that were tested, and of no other."""
+    if verdict.cap != "none" and verdict.uncapped != "not_testable":
+        return "Whatever the numbers say, this sweep can't support the claim: the reasons below say why."
+    return _holds(verdict) if verdict.uncapped == "supported" else _MEANS[verdict.uncapped]
+
+
+def _holds(verdict: Verdict) -> str:
+    timed = verdict.time is not None and verdict.time.target is not None
+    legs = ["the time leg"] * timed + ["every endpoint of image quality"] * bool(verdict.endpoints)
+    legs += ["every required share of patients"] * any((one.tail or {}).get("required") is not None for one in verdict.endpoints)
+    said = f"The claim holds on these patients: {' and '.join(legs) or 'nothing was tested'}."
+    if not verdict.endpoints:
+        said += " Nothing was claimed of image quality, and nothing is known of it here."
+    if not timed and not verdict.ladder:
+        said += " No reduction of scan time was claimed."
+    return said
+
+
+def _change(share: float | None) -> str:
+    """A reduction in words; a negative one is no reduction."""
+    if share is None:
+        return "? less"
+    return f"{_percent(abs(share))} {'less' if share >= 0 else 'more'}"
 
 
 def _list(heading: str, lines: tuple[str, ...] | list[str]) -> str:

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ def verify_sweep(store: Store, parent: str, claims: Sequence[ClaimSpec] = ()) ->
     all_rows = _rows_for([*chosen, *carried], [rows[entry.key] for entry in manifest.cells if entry.key in rows])
     runs = {key: run_id for key, (run_id, _) in store.children(parent).items()}
     run_ids = [runs[entry.key] for entry in manifest.cells if entry.key in rows]
-    registered = {claim.claim_id for claim in carried}
+    registered = set(manifest.claims)
+    # Claims that the manifest registers and whose statements the store has lost share α all the same.
+    lost = registered - {claim.claim_id for claim in (*carried, *chosen)}
     # Those that the sweep does not carry are judged apart: being exploratory, they cost the others nothing.
     late = [claim for claim in chosen if claim.claim_id not in registered]
     verdicts = judge(late, all_rows, registration, run_ids=run_ids) if late else []
     chosen = [claim for claim in chosen if claim.claim_id in registered]
-    verdicts = [*_with_the_sweep_s(chosen, carried, all_rows, registration, run_ids), *verdicts]
+    verdicts = [*_with_the_sweep_s(chosen, carried, all_rows, registration, run_ids, len(lost)), *verdicts]
     stated = {claim.claim_id: claim for claim in (*chosen, *late)}
     for verdict in verdicts:
         _log(store, parent, stated[verdict.claim_id], verdict)
@@ -70,6 +73,7 @@ def _with_the_sweep_s(
     rows: Sequence[Row],
     registration: Registration,
     run_ids: Sequence[str],
+    lost: int,
 ) -> list[Verdict]:
     """Judges registered claims beside all others of their sweep: a verdict must not hang on how it is asked for."""
     if not chosen:
@@ -77,10 +81,10 @@ def _with_the_sweep_s(
     named = {claim.claim_id for claim in chosen}
     others = [claim for claim in carried if claim.untestable is None and claim.claim_id not in named]
     try:
-        return judge([*chosen, *others], rows, registration, run_ids=run_ids)[: len(chosen)]
+        return judge([*chosen, *others], rows, registration, run_ids=run_ids, others=lost)[: len(chosen)]
     except HalfscanError:
         # One of the others may lack an arm; it shares α all the same.
-        return judge(chosen, rows, registration, run_ids=run_ids, others=len(others))
+        return judge(chosen, rows, registration, run_ids=run_ids, others=len(others) + lost)
 
 
 def carried_claims(store: Store, parent: str) -> list[ClaimSpec]:
@@ -98,6 +102,18 @@ def restored(stated: dict[str, Any]) -> ClaimSpec:
         return ClaimSpec(**{**stated, "endpoints": tuple(Endpoint(**endpoint) for endpoint in stated["endpoints"])})
     except (TypeError, KeyError) as error:
         raise HalfscanError(f"a claim of the sweep can't be read by this halfscan ({error})") from error
+
+
+def withdraw(store: Store, parent: str, claim_id: str, reason: str) -> None:
+    """Replaces a claim's verdict by the reason why there is none any longer: the sweep was closed again with other rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (
+            ("verdict.json", json.dumps({"withdrawn": reason})),
+            ("verdict.html", f"<!doctype html><html lang=en><title>withdrawn</title><p>Withdrawn: {escape(reason)}</p></html>"),
+            ("forest.svg", forest_plot(())),
+        ):
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        store.log_verdict(parent, claim_id, Path(folder), f"withdrawn: {reason}")
 
 
 def _log(store: Store, parent: str, claim: ClaimSpec, verdict: Verdict) -> None:

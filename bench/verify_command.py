@@ -14,7 +14,7 @@ from .claims.pairing import check_arms, choose_arm, pair
 from .claims.power import Gate, joint_power, patients_needed, power_t
 from .claims.record import to_json
 from .claims.types import PATIENTS_NEEDED, ClaimSpec
-from .closing import log_report
+from .closing import refresh
 from .configuration import build_claims, compose_run, to_plain
 from .errors import HalfscanError
 from .rows import Row
@@ -33,7 +33,7 @@ def run_verify(options: argparse.Namespace) -> int:
     store = Store(tracking_uri(options.store), options.experiment)
     parent = store.parent_of(sweep)
     verdicts = verify_sweep(store, parent, _claims(overrides) if overrides else ())
-    log_report(store, parent)
+    refresh(store, parent)
     if options.json:
         print(to_json(verdicts))
         return 0

@@ -122,7 +122,7 @@ def plant(folder: Path) -> tuple[Store, SweepManifest]:
         side = rows(model, acceleration, None if model == "sense" else seed, rng)
         found[entry.key] = CellRows(to_table([_replicate(row, seed) for row in side] if model == "sense" else side))
         store.end(store.start_cell(manifest, entry, model), "FINISHED")
-    store.finish_sweep(manifest, found, "planted", True)
+    store.finish_sweep(manifest, found, True)
     return store, manifest
 
 

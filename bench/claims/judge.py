@@ -152,10 +152,18 @@ def _judge_ladder(claim: ClaimSpec, rows: Sequence[Row], verdict: Verdict, resam
         claim_sha256=verdict.claim_sha256,
         registered_at=verdict.registered_at,
         ladder=tuple(steps),
-        largest_reduction=steps[reached - 1].reduction
-        if reached
-        else Quantity.unmeasured("1", "; ".join(steps[0].reasons) or "the first step is not supported"),
+        largest_reduction=_largest(steps, reached),
     )
+
+
+def _largest(steps: Sequence[Step], reached: int) -> Quantity:
+    """The reduction at the last step that holds; a scan that is no shorter than the reference's is none."""
+    if not reached:
+        return Quantity.unmeasured("1", "; ".join(steps[0].reasons) or "the first step is not supported")
+    found = steps[reached - 1].reduction
+    if found.value is None or found.value <= 0:
+        return Quantity.unmeasured("1", "the last step that holds is no shorter than the reference's scan")
+    return found
 
 
 def at_step(claim: ClaimSpec, acceleration: float) -> ClaimSpec:

@@ -28,6 +28,8 @@ SPEC = (
 )
 # What both arms must share.
 SHARED = ("dataset", "mask_replicate", "provenance", "evidence", "truth_source")
+NOTHING = 1e-3
+"""Of the reference's value: on a ratio, a candidate's that is smaller, zero or negative counts as this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,19 @@ def check_arms(reference: ArmRows, candidate: ArmRows) -> None:
         raise HalfscanError(f"the arms do not share their patients: {alone} volumes stand in one of them only")
     if len(reference.seeds) > 1 and reference.seeds != candidate.seeds:
         raise HalfscanError("the reference arm has several training seeds, and not the candidate's: train both with the same")
+    _check_volumes(reference, candidate)
     _check_masks(reference, candidate)
+
+
+def _check_volumes(reference: ArmRows, candidate: ArmRows) -> None:
+    """Two names for one volume must mean the same data."""
+    ours = reference.volumes(reference.seeds[0])
+    for row in candidate.rows:
+        other = ours[row.patient, row.volume]
+        for column in ("slices", "coils", "lines_acquired"):
+            if getattr(row, column) != getattr(other, column):
+                said = f"{getattr(other, column)} in the reference arm and {getattr(row, column)} in the candidate's"
+                raise HalfscanError(f"volume {row.volume} has {column}={said}: these are not the same data")
 
 
 def _truth(row: Row) -> tuple[object, ...]:
@@ -212,6 +226,9 @@ def _difference(reference: float, candidate: float, endpoint: Endpoint) -> float
         better_is_lower = True
     else:
         ours, theirs, better_is_lower = reference, candidate, not endpoint.higher_is_better
+        if endpoint.higher_is_better and reference > 0:
+            # To detect nothing is a result, and the worst: the claim is refuted on it rather than lost for want of a logarithm.
+            theirs = max(candidate, NOTHING * reference)
     if ours <= 0 or theirs <= 0:
         raise HalfscanError(
             f"{endpoint.metric}: a ratio of {candidate:g} and {reference:g} has no logarithm: use scale=difference"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import HalfscanError
 from ..quantity import Quantity
+from .tail import Tail
 from .types import EndpointResult, Step, TimeResult, Verdict
 
 
@@ -117,7 +118,7 @@ def from_record(record: Mapping[str, Any]) -> Verdict:
     try:
         if record["schema_version"] != Verdict.schema_version:
             raise HalfscanError(f"a verdict has schema version {record['schema_version']}: judge it again with `halfscan verify`")
-        tails = {tail["metric"]: tail for tail in record["tail"]}
+        tails = {tail["metric"]: _tail_back(tail) for tail in record["tail"]}
         return Verdict(
             **{name: record[name] for name in _SAME},
             reasons=tuple(record["reasons"]),
@@ -167,6 +168,11 @@ def _time_back(time: Mapping[str, Any]) -> TimeResult:
     )
 
 
+def _tail_back(tail: Mapping[str, Any]) -> dict[str, Any]:
+    found = Tail(**{name: value for name, value in tail.items() if name != "passed"})
+    return {**asdict(found), "passed": found.passed}
+
+
 def _endpoint_back(one: Mapping[str, Any], tails: Mapping[str, Any]) -> EndpointResult:
     low, high = one["ci95"] or (None, None)
     method = "unavailable" if one["effect"] is None else "measured"
@@ -188,4 +194,7 @@ def _endpoint_back(one: Mapping[str, Any], tails: Mapping[str, Any]) -> Endpoint
 
 
 def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
-    return None if interval is None else (interval[0], interval[1])
+    if interval is None:
+        return None
+    low, high = interval
+    return low, high

@@ -69,8 +69,8 @@ def uncapped(claim: ClaimSpec, verdict: Verdict, p_holm: float | None) -> tuple[
     if claim.untestable is not None:
         return "not_testable", [claim.untestable]
     null = [f"{one.metric}: {one.effect.reason}" for one in verdict.endpoints if one.result == "not_testable"]
-    failed = [_said(one) for one in verdict.endpoints if one.result in ("inferior", "not_met")]
-    open_ends = [_said(one) for one in verdict.endpoints if one.result == "inconclusive"]
+    failed = [_said(one, claim.alpha) for one in verdict.endpoints if one.result in ("inferior", "not_met")]
+    open_ends = [_said(one, claim.alpha) for one in verdict.endpoints if one.result == "inconclusive"]
     open_ends += [_tail_said(one) for one in verdict.endpoints if one.tail is not None and one.tail["passed"] is False]
     if verdict.time is not None and verdict.time.target is not None:
         said = _time_said(verdict.time)
@@ -93,8 +93,12 @@ def uncapped(claim: ClaimSpec, verdict: Verdict, p_holm: float | None) -> tuple[
     return ("inconclusive", open_ends) if open_ends else ("supported", [])
 
 
-def _said(one: EndpointResult) -> str:
+def _said(one: EndpointResult, alpha: float) -> str:
     effect = one.effect
+    if one.result == "inconclusive" and effect.low is not None and effect.low > one.threshold:
+        # The interval is a 95 % one throughout; a claim among several is tested at less.
+        chance = f"p = {one.p_threshold:.3g} of lying at or below {one.threshold:.4g}"
+        return f"{one.metric}: {chance}, above this claim's α of {alpha:.3g}"
     interval = f"{effect.value:.4g}, interval {effect.low:.4g} to {effect.high:.4g}"
     kind = "log ratio" if one.scale == "log_ratio" else "difference"
     bound = {
@@ -120,10 +124,10 @@ def _time_said(time: TimeResult) -> str:
 
 
 def _ladder_word(verdict: Verdict) -> tuple[VerdictWord, list[str]]:
-    first = verdict.ladder[0]
-    if first.result == "supported":
-        last = verdict.ladder[-1]
-        return "supported", [] if last.result == "supported" else [
-            f"R={last.acceleration:g}: {reason}" for reason in last.reasons
-        ]
-    return first.result, list(first.reasons)
+    first, last = verdict.ladder[0], verdict.ladder[-1]
+    if first.result != "supported":
+        return first.result, list(first.reasons)
+    beyond = [] if last.result == "supported" else [f"R={last.acceleration:g}: {reason}" for reason in last.reasons]
+    if verdict.largest_reduction is None or verdict.largest_reduction.value is None:
+        return "inconclusive", ["quality holds only where the scan is no shorter than the reference's", *beyond]
+    return "supported", beyond

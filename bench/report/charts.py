@@ -12,7 +12,7 @@ from html import escape
 from ..claims.types import Endpoint
 from ..forest import natural
 from ..quantity import Quantity
-from ..table import UNITS, digits
+from ..scores import score_of
 from .differences import Differences
 from .trade_off import Point, TradeOff
 
@@ -50,9 +50,9 @@ def draw_trade_off(chart: TradeOff, hues: Mapping[str, int]) -> str:
     y_low, y_high = _padded(y_values)
     x, y = scale(max(x_low, 0.0), x_high, _LEFT, _WIDTH - _RIGHT), scale(y_low, y_high, _HEIGHT - _BOTTOM, _TOP)
     metric, _, profile = chart.metric.partition("@")
-    unit = UNITS.get(metric)
-    better = "lower is better" if chart.lower_is_better else "higher is better"
-    title = f"{metric} ({profile}){f' [{unit}]' if unit else ''}, {better}"
+    unit = _unit(chart.metric)
+    better = {True: ", lower is better", False: ", higher is better", None: ""}[chart.lower_is_better]
+    title = f"{metric} ({profile}){unit}{better}"
     parts = [_axes(x, y, (max(x_low, 0.0), x_high), (y_low, y_high), "scan time [min]", title)]
     for limit in chart.limits:
         far = _TOP if chart.lower_is_better else _HEIGHT - _BOTTOM
@@ -70,7 +70,7 @@ def draw_trade_off(chart: TradeOff, hues: Mapping[str, int]) -> str:
             f'<text class="note" x="{x(mark.minutes) + 5:.1f}" y="{_TOP + 12}">{escape(mark.words)}</text>'
         )
     for curve in chart.curves:
-        number = hues[curve.model]
+        number = hues[curve.name]
         line = " ".join(f"{x(minutes):.1f},{y(quality):.1f}" for minutes, quality in curve.line)
         dots = "".join(_dot(point, x, y, number, chart.metric) for point in curve.points)
         parts.append(f'<g class="curve hue{number % HUES}" data-hue="{number}"><polyline points="{line}"/>{dots}</g>')
@@ -87,10 +87,15 @@ def _dot(point: Point, x: Callable[[float], float], y: Callable[[float], float],
     return f'<g><path class="bars" d="{bars}"/>{shape(number, across, up)}<title>{escape(words)}</title></g>'
 
 
+def _unit(metric: str) -> str:
+    unit = score_of(metric).unit
+    return "" if unit == "1" else f" [{unit}]"
+
+
 def _number(quality: Quantity, metric: str) -> str:
     if quality.value is None:
         return "not measured"
-    places = digits(metric)
+    places = score_of(metric).digits
     if quality.low is None or quality.high is None:
         return f"{quality.value:.{places}f}"
     return f"{quality.value:.{places}f} ({quality.low:.{places}f} to {quality.high:.{places}f})"
@@ -121,8 +126,8 @@ def draw_differences(found: Differences) -> str:
     low, high = _padded(values)
     x, y = scale(low, high, _LEFT, _WIDTH - _RIGHT), scale(-0.7, len(found.cases) - 0.3, _TOP, height - _BOTTOM)
     kind = "ratio" if endpoint.scale == "log_ratio" else "difference"
-    unit = UNITS.get(endpoint.metric.partition("@")[0]) if endpoint.scale == "difference" else None
-    of = f"{endpoint.metric}: {kind} of candidate and reference{f' [{unit}]' if unit else ''}"
+    unit = _unit(endpoint.metric) if endpoint.scale == "difference" else ""
+    of = f"{endpoint.metric}: {kind} of candidate and reference{unit}"
     parts = [_ruler(x, low, high, height, f"{of}, to the right the candidate is better", endpoint)]
     if effect.low is not None and effect.high is not None and effect.value is not None:
         width = x(effect.high) - x(effect.low)
@@ -150,10 +155,15 @@ def _ruler(x: Callable[[float], float], low: float, high: float, height: int, wo
     bottom = height - _BOTTOM
     lines = "".join(
         f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{_TOP}" y2="{bottom}"/>'
-        f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{natural(endpoint, tick) if tick else "0"}</text>'
+        f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{_numbered(endpoint, tick)}</text>'
         for tick in _clean(ticks(low, high))
     )
     return f'{lines}<text x="{_LEFT}" y="{height - 10}">{escape(words)}</text>'
+
+
+def _numbered(endpoint: Endpoint, tick: float) -> str:
+    """Nothing has no sign; on ratios it is a ratio of 1."""
+    return "0" if tick == 0 and endpoint.scale == "difference" else natural(endpoint, tick)
 
 
 def _axes(

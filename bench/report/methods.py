@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..claims.types import Endpoint
 from ..table import fitting_profile
-from .gather import SweepRecord
-from .statements import first_of_each, once, truth_in_words
+from .gather import Judged, SweepRecord
+from .statements import clinical, first_of_each, once, truth_in_words
 
 
 def methods(record: SweepRecord) -> str:
@@ -33,22 +34,29 @@ def _data(record: SweepRecord) -> str:
 
 
 def _sampling(record: SweepRecord) -> str:
-    spec = {
-        (cell.first.sampling, cell.first.nominal_acceleration, cell.first.acs_lines): cell.acceleration for cell in record.cells
-    }
+    achieved: dict[tuple[str, float, int], list[float]] = {}
+    for cell in record.cells:
+        row = cell.first
+        achieved.setdefault((row.sampling, row.nominal_acceleration, row.acs_lines), []).append(cell.acceleration)
     said = [
-        f"{name} R = {nominal:g} with {acs} ACS lines (achieved {achieved:.2f})"
-        for (name, nominal, acs), achieved in spec.items()
+        f"{name} R = {nominal:g} with {lines} ACS lines (achieved {_span(found)})"
+        for (name, nominal, lines), found in achieved.items()
     ]
-    how = "scanned" if all(cell.first.evidence == "prospective" for cell in record.cells) else "undersampled afterwards"
+    kinds = once(cell.first.evidence for cell in record.cells)
+    how = {"prospective": "scanned so"}.get(kinds[0], "undersampled afterwards") if len(kinds) == 1 else "undersampled"
     return f"It was {how} with {_some(said)}; all models at one of these shared their masks."
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _seconds(record: SweepRecord) -> str:
     names = sorted({cell.first.protocol for cell in record.cells})
     return (
         f"Scan seconds were modelled for the protocol{'s' if len(names) > 1 else ''} {', '.join(names)}, with calibration lines, "
-        f"whole shots, dummies and preparation, against full sampling and {record.cells[0].first.clinical}."
+        f"whole shots, dummies and preparation, against full sampling and {clinical(record.cells)}."
     )
 
 
@@ -69,22 +77,45 @@ def _scores(record: SweepRecord) -> str:
 
 
 def _claims(record: SweepRecord) -> list[str]:
-    said = []
-    for one in record.judged:
-        if one.arms is None:
-            continue
-        margins = [
-            f"{end.metric} {f'by {end.margin:g}' if end.margin is not None else f'better by {end.at_least:g}'}"
-            for end in one.claim.endpoints
-        ]
-        when = "registered before the sweep started" if one.verdict.registered_at else "stated after the sweep had started"
-        tests = "Student's t test and a studentized bootstrap of 10,000 resamples had to agree"
+    tested = [one for one in record.judged if one.arms is not None]
+    family = sum(one.verdict.registered_at is not None for one in tested)
+    return [_claim(one, family if one.verdict.registered_at is not None else 1) for one in tested]
+
+
+def _claim(one: Judged, family: int) -> str:
+    """Only the legs that the claim has."""
+    claim, verdict = one.claim, one.verdict
+    when = "registered before the sweep started" if verdict.registered_at else "stated after the sweep had started"
+    arms = f"with {verdict.candidate_protocol} as candidate and {verdict.reference_protocol} as reference"
+    said = [f"The claim {claim.claim_id} was {when}, {arms}"]
+    if claim.time_target is not None:
+        said.append(f"it claimed a reduction of scan seconds by {100 * claim.time_target:g} % against {claim.time_baseline}")
+    if claim.endpoints:
+        kinds = [f"{end.metric} ({_margin(end)}{_tail(end)})" for end in claim.endpoints]
+        seeds = f", training seeds crossed with patients ({verdict.seeds})" if claim.scope == "method" else ""
         said.append(
-            f"The claim {one.claim.claim_id} was {when}; its endpoints and margins were {', '.join(margins) or 'none'}, compared "
-            f"as paired differences of patients at a one-sided level of {one.claim.alpha:g}, where {tests}; the verdict was: "
-            f"{one.verdict.words}."
+            f"its endpoints, all required, were {', '.join(kinds)}, as paired effects of {verdict.patients} patients{seeds} at a "
+            f"one-sided level of {claim.alpha:g}, where Student's t test and a studentized bootstrap of 10,000 resamples had to "
+            "agree"
         )
-    return said
+    if claim.ladder:
+        steps = ", ".join(f"{step:g}" for step in sorted(claim.ladder))
+        said.append(f"the candidate's accelerations {steps} were tested from the smallest up, to the first that failed")
+    if family > 1:
+        said.append(f"the {family} claims of the sweep shared the level (Holm; a ladder takes an even share)")
+    return f"{'; '.join(said)}; the verdict was: {verdict.words}."
+
+
+def _margin(end: Endpoint) -> str:
+    kind = "ratio" if end.scale == "log_ratio" else "difference"
+    return f"{kind}, margin {end.margin:g}" if end.margin is not None else f"{kind}, at least {end.at_least:g}"
+
+
+def _tail(end: Endpoint) -> str:
+    if end.tail_margin is None:
+        return ""
+    required = "reported" if end.tail_required is None else f"{end.tail_required:.0%} of patients required"
+    return f", single patients within {end.tail_margin:g}, {required}"
 
 
 def _software(record: SweepRecord) -> str:

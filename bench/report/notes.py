@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..quantity import Quantity
-from ..table import CellSummary, digits, fitting_profile, label, percent, score, shown
+from ..table import CellSummary, fitting_profile, label, percent, score, shown
 from .gather import SweepRecord
+from .statements import clinical, limits
 
-_ROWS = 40
-"""Of the note's table; the page has them all."""
+_ROWS, _LENGTH, _MISSING, _NOTE_LENGTH = 40, 4000, 20, 7900
+"""Rows and characters of the note's table, cells without a result that it names, its own length: MLflow cuts at 8,000."""
 
 
 def run_name(record: SweepRecord) -> str:
@@ -23,24 +24,50 @@ def run_name(record: SweepRecord) -> str:
     return f"{', '.join(models[:4])}{more} on {', '.join(datasets)} ({record.manifest.sweep_id})"
 
 
-def trade_off_note(record: SweepRecord) -> str:
+def sweep_note(record: SweepRecord) -> str:
+    """The sweep in words: verdicts, what limits them, how far it came, the trade-off, and what is missing.
+
+    Reasons of failures stay in the sweep's folder: they may name files, and files patients.
+    """
+    finished, total = len(record.cells), len(record.manifest.cells)
+    parts = [f"Claim {one.claim.claim_id}: **{plain(one.verdict.words)}**" for one in record.judged]
+    parts += [f"Claim {name}: not judged: {plain(reason)}" for name, reason in record.unjudged.items()]
+    if not record.manifest.claims:
+        parts.append("No claim was registered before this sweep started, so it can support none.")
+    parts += [plain(said) for said in limits(record.cells)]
+    parts.append(f"**{finished} of {total} cells finished.** Halfscan sweep {record.manifest.sweep_id}.")
+    parts.append(_trade_off(record))
+    done = {cell.entry.key for cell in record.cells}
+    missing = [entry for entry in record.manifest.cells if entry.key not in done]
+    parts += [f"- no result: {plain(' '.join(entry.overrides))}" for entry in missing[:_MISSING]]
+    if len(missing) > _MISSING:
+        parts.append(f"and {len(missing) - _MISSING} more without a result.")
+    return "\n\n".join(parts)[:_NOTE_LENGTH]
+
+
+def _trade_off(record: SweepRecord) -> str:
     """The trade-off as a Markdown table: scan minutes, what that saves, and the scores."""
     if not record.cells:
         return "No cell has finished."
     profile = fitting_profile(record.cells)
     metrics = [f"{name}@{profile}" for name in shown(profile)]
-    head = ["cell", "R", "min", f"vs {record.cells[0].first.clinical}", *metrics]
+    head = ["cell", "R", "min", f"vs {clinical(record.cells)}", *metrics]
     lines = ["| " + " | ".join(map(plain, head)) + " |", "|" + " --- |" * len(head)]
+    listed = 0
     for cell in record.cells[:_ROWS]:
-        scores = [score(cell, metric, digits(metric)) for metric in metrics]
+        scores = [score(cell, metric) for metric in metrics]
         minutes = f"{(cell.scan_seconds.value or 0.0) / 60:.2f}"
         values = [label(cell), f"{cell.acceleration:.2f}", minutes, percent(cell.reduction("clinical")), *scores]
-        lines.append("| " + " | ".join(map(plain, values)) + " |")
+        line = "| " + " | ".join(map(plain, values)) + " |"
+        if sum(map(len, lines)) + len(line) > _LENGTH:
+            break
+        lines.append(line)
+        listed += 1
     table = "\n".join(lines)
-    more = f"\n\nand {len(record.cells) - _ROWS} more cells." if len(record.cells) > _ROWS else ""
+    more = f"\n\nand {len(record.cells) - listed} more cells." if len(record.cells) > listed else ""
     return (
         f"{table}{more}\n\nThe whole page: `report.html` among this run's artifacts. To see the trade-off here: choose the "
-        f"cells, *Compare*, and a scatter plot of `scan/minutes` and `{profile}/{next(iter(shown(profile)))}`."
+        f"cells, *Compare*, and a scatter plot of `scan/minutes` and `{profile}/{shown(profile)[0]}`."
     )
 
 
@@ -48,7 +75,7 @@ def cell_note(cell: CellSummary, roles: Sequence[str]) -> str:
     """One cell in words."""
     row = cell.first
     profile = fitting_profile([cell])
-    scores = ", ".join(f"{name} {score(cell, f'{name}@{profile}', places)}" for name, places in shown(profile).items())
+    scores = ", ".join(f"{name} {score(cell, f'{name}@{profile}')}" for name in shown(profile))
     saved = f"{percent(cell.reduction('clinical'))} against {plain(row.clinical)}"
     said = (
         f"**{plain(label(cell))}**: {cell.scan_seconds.value:.1f} s of scan ({saved}) at an achieved acceleration of "
@@ -94,5 +121,5 @@ def _with_ends(found: Mapping[str, Quantity]) -> dict[str, float]:
 
 def plain(text: str) -> str:
     """A name that stays text in Markdown, whatever it is called."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#!|~>])", r"\\\1", text)
-    return escaped.replace("<", "&lt;")
+    escaped = re.sub(r"([\\`*_{}\[\]()#!|~>])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")

@@ -169,13 +169,17 @@
       [["level", 50], ["width", 100], ["zoom", 1], ["across", 50], ["down", 50], ["divide", 50]].forEach(function (pair) { one(pair[0]).value = pair[1]; });
       look();
     });
-    // Dragging moves the enlarged picture; the sliders do the same for a keyboard.
+    // Dragging moves the enlarged picture; the sliders do the same for a keyboard. A drag that began elsewhere is none.
     all(".frame:not(.still)", viewer).forEach(function (frame) {
+      var last = null;
+      frame.addEventListener("pointerdown", function (event) { last = event.button === 0 ? event : null; });
       frame.addEventListener("pointermove", function (event) {
-        if (!(event.buttons & 1)) { return; }
+        if (!(event.buttons & 1)) { last = null; }
+        if (!last) { return; }
         var zoom = Number(one("zoom").value) - 1 || 1;
-        one("across").value = Number(one("across").value) - 100 * event.movementX / frame.clientWidth / zoom;
-        one("down").value = Number(one("down").value) - 100 * event.movementY / frame.clientHeight / zoom;
+        one("across").value = Number(one("across").value) - 100 * (event.clientX - last.clientX) / frame.clientWidth / zoom;
+        one("down").value = Number(one("down").value) - 100 * (event.clientY - last.clientY) / frame.clientHeight / zoom;
+        last = event;
         look();
       });
       frame.addEventListener("dragstart", function (event) { event.preventDefault(); });

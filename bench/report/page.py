@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -17,15 +18,16 @@ from ..claims.types import EndpointResult
 from ..forest import forest_plot, natural, spaced
 from ..pictures import ERROR_FULL_SCALE
 from ..quantity import Quantity
-from ..table import PROVENANCE, UNITS, CellSummary, digits, fitting_profile, label, percent, score
+from ..scores import score_of
+from ..table import CellSummary, fitting_profile, label, percent, score
 from ..verdict_page import ladder_in_words, meaning, registered, time_in_words
 from .charts import HUES, draw_differences, draw_trade_off, shape
 from .differences import Differences, differences
 from .gather import Judged, SweepRecord
 from .methods import methods
 from .pictures import PictureCase, Shown
-from .statements import assumed, digests, not_measured, provenance, versions
-from .trade_off import metrics_shown, trade_offs
+from .statements import assumed, clinical, digests, limits, not_measured, provenance, versions
+from .trade_off import TradeOff, metrics_shown, trade_offs
 
 _SECTIONS = (
     ("verdict", "Verdict"),
@@ -46,7 +48,7 @@ def report_page(record: SweepRecord) -> str:
     """The page; every text on it is escaped."""
     script = _text("page.js")
     charts = trade_offs(record)
-    models = {model: number for number, model in enumerate(dict.fromkeys(cell.first.model for cell in record.cells))}
+    curves = {name: number for number, name in enumerate(dict.fromkeys(curve.name for chart in charts for curve in chart.curves))}
     found = [(one, item) for one in record.judged for item in differences(one)]
     total = len(record.manifest.cells)
     return _template().render(
@@ -57,11 +59,11 @@ def report_page(record: SweepRecord) -> str:
         sections=_SECTIONS,
         claims=[_claim(one) for one in record.judged],
         no_verdict=_without_verdict(record),
-        caveats=_caveats(record),
-        facets=_facets(charts, models),
+        caveats=limits(record.cells),
+        facets=_facets(charts, curves),
         legend=[
-            {"number": number, "hue": number % HUES, "model": model, "shape": Markup(shape(number, 8, 8))}
-            for model, number in models.items()
+            {"number": number, "hue": number % HUES, "name": name, "shape": Markup(shape(number, 8, 8))}
+            for name, number in curves.items()
         ],
         margin_words=list(dict.fromkeys(f"{chart.metric}: {limit.words}." for chart in charts for limit in chart.limits)),
         differences=[_differences(one, item) for one, item in found],
@@ -121,14 +123,6 @@ def _without_verdict(record: SweepRecord) -> str:
     return "This sweep was started without a claim, so nothing is proven here: it may suggest what to claim of the next one."
 
 
-def _caveats(record: SweepRecord) -> list[str]:
-    kinds = sorted({cell.first.provenance for cell in record.cells})
-    said = [f"The k-space is {kind}. {PROVENANCE[kind]}" for kind in kinds if kind != "measured"]
-    return said + [
-        f"Of the data: {caveat}." for caveat in sorted({cell.first.caveat for cell in record.cells if cell.first.caveat})
-    ]
-
-
 _ANSWERS = {
     "supported": "Supported",
     "refuted": "Not supported: refuted",
@@ -161,11 +155,13 @@ def _plain(one: Judged) -> str:
     share = 100 * (time.reduction.value or 0.0)
     change = "the same" if abs(share) < 0.05 else f"{abs(share):.1f} % {'shorter' if share > 0 else 'longer'}"
     scans = f"{_minutes(time.candidate_s)} instead of {_minutes(time.reference_s)} ({time.baseline})"
-    return f"The candidate's scan takes {scans}: {change}. {said}"
+    # Against full or clinical scans it is the mean of the volumes' reductions, which two mean times need not give.
+    mean = "" if abs(share / 100 - (1 - time.candidate_s / time.reference_s)) < 5e-4 else " in the mean of the volumes"
+    return f"The candidate's scan takes {scans}: {change}{mean}. {said}"
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{round(seconds) // 60} min {round(seconds) % 60} s"
 
 
 def _endpoint(one: EndpointResult) -> dict[str, str]:
@@ -192,14 +188,14 @@ def _interval(one: EndpointResult, effect: Quantity) -> str:
 # Charts, patients, pictures ---------------------------------------------------------------------------------------------
 
 
-def _facets(charts: Sequence[Any], models: dict[str, int]) -> list[dict[str, Any]]:
+def _facets(charts: Sequence[TradeOff], curves: Mapping[str, int]) -> list[dict[str, Any]]:
     names = dict.fromkeys((chart.dataset, chart.protocol) for chart in charts)
     return [
         {
             "number": number,
             "name": f"{dataset}, protocol {protocol}",
             "charts": [
-                {"metric": chart.metric, "svg": Markup(draw_trade_off(chart, models))}
+                {"metric": chart.metric, "svg": Markup(draw_trade_off(chart, curves))}
                 for chart in charts
                 if (chart.dataset, chart.protocol) == (dataset, protocol)
             ],
@@ -210,17 +206,18 @@ def _facets(charts: Sequence[Any], models: dict[str, int]) -> list[dict[str, Any
 
 def _differences(one: Judged, found: Differences) -> dict[str, Any]:
     endpoint = found.endpoint
-    places = digits(endpoint.metric)
+    places = score_of(endpoint.metric).digits
     failed = sum(case.beyond_tail for case in found.cases)
+    kind, zero = ("ratio", "×1") if endpoint.scale == "log_ratio" else ("difference", "0")
     tail = "" if endpoint.tail_threshold is None else f" {failed} lie beyond the margin of single patients."
     return {
         "claim_id": one.claim.claim_id,
         "metric": endpoint.metric,
         "heading": f"Claim {one.claim.claim_id}: {endpoint.metric} of {one.verdict.candidate_protocol}",
         "svg": Markup(draw_differences(found)),
-        "said": f"Each dot is a patient's {endpoint.metric} less the same patient's under the reference ("
-        f"{one.verdict.reference_protocol}), on the scale of the test; the band is the 95 % interval of the mean.{tail}",
-        "kind": "ratio" if endpoint.scale == "log_ratio" else "difference",
+        "said": f"Each dot is a patient, {one.verdict.candidate_protocol} against {one.verdict.reference_protocol}, as a {kind} "
+        f"turned so that above {zero} the candidate is better; the band is the 95 % interval of the mean.{tail}",
+        "kind": kind,
         "of": len(found.cases),
         "rows": [
             {
@@ -249,7 +246,7 @@ def _lowest(cells: Sequence[CellSummary]) -> dict[str, Any] | None:
     if not scored:
         return None
     rows = [
-        {"cell": cell, "patient": patient, "volume": volume, "value": f"{value:.{digits(metric)}f}"}
+        {"cell": cell, "patient": patient, "volume": volume, "value": f"{value:.{score_of(metric).digits}f}"}
         for value, cell, patient, volume in sorted(scored)[:_LOWEST]
     ]
     return {"metric": metric, "rows": rows}
@@ -257,6 +254,8 @@ def _lowest(cells: Sequence[CellSummary]) -> dict[str, Any] | None:
 
 def _case(record: SweepRecord, case: PictureCase) -> dict[str, Any]:
     words = f"{case.name} patient" if case.name != "only" else "the only patient"
+    if (case.name, case.rank) not in (("worst", 1), ("best", case.of), ("median", case.of // 2 + 1), ("only", 1)):
+        words += " that may be shown"
     truths, masks = ({getattr(one, kind): one for one in case.shown} for kind in ("truth", "mask"))
     figures = [_figure(record, case, one, "truth", name, name) for name, one in truths.items()]
     for one in case.shown:
@@ -264,13 +263,14 @@ def _case(record: SweepRecord, case: PictureCase) -> dict[str, Any]:
             _figure(record, case, one, kind, getattr(one, kind), f"{one.truth} {one.mask}") for kind in ("image", "error")
         ]
     figures += [_figure(record, case, one, "mask", name, name) for name, one in masks.items()]
+    value = f"×{math.exp(case.value):.3f}" if record.pictures.ratio else f"{case.value:+.4g}"
     said = f"Patient {case.patient}, volume {case.volume}: rank {case.rank} of {case.of} from the worst, by "
-    said += f"{record.pictures.ranked_by} ({case.value:+.4g})."
+    said += f"{record.pictures.ranked_by} ({value})."
     return {"words": f"{words}, rank {case.rank} of {case.of}", "said": said, "figures": figures}
 
 
 def _figure(record: SweepRecord, case: PictureCase, one: Shown, kind: str, name: str, pair: str) -> dict[str, str]:
-    scored = "" if one.score is None else f", {record.pictures.metric} {one.score:.{digits(record.pictures.metric)}f}"
+    scored = "" if one.score is None else f", {record.pictures.metric} {one.score:.{score_of(record.pictures.metric).digits}f}"
     captions = {
         "truth": "reference (truth)",
         "image": f"{one.label}{scored}",
@@ -292,11 +292,10 @@ def _table(record: SweepRecord) -> dict[str, Any] | None:
     if not record.cells:
         return None
     metrics = metrics_shown(record.cells, record.judged)
-    clinical = record.cells[0].first.clinical
-    units = [UNITS.get(metric.partition("@")[0]) for metric in metrics]
-    scores = [f"{metric}{f' [{unit}]' if unit else ''}" for metric, unit in zip(metrics, units, strict=True)]
+    units = [score_of(metric).unit for metric in metrics]
+    scores = [metric if unit == "1" else f"{metric} [{unit}]" for metric, unit in zip(metrics, units, strict=True)]
     return {
-        "headings": ["cell", "R", "scan s", "range s", "vs full", f"vs {clinical}", *scores, "ms/slice"],
+        "headings": ["cell", "R", "scan s", "range s", "vs full", f"vs {clinical(record.cells)}", *scores, "ms/slice"],
         "rows": [_table_row(cell, metrics) for cell in record.cells],
     }
 
@@ -308,7 +307,7 @@ def _table_row(cell: CellSummary, metrics: Sequence[str]) -> dict[str, Any]:
         (f"{seconds.value:.1f}", seconds.value),
         (f"{seconds.low:.1f} to {seconds.high:.1f}", seconds.low),
         *((percent(found), -(found.value or 0.0)) for found in (cell.reduction("full"), cell.reduction("clinical"))),
-        *((score(cell, metric, digits(metric)), _value(cell, metric)) for metric in metrics),
+        *((score(cell, metric), _value(cell, metric)) for metric in metrics),
         (f"{cell.ms_per_slice:.1f}", cell.ms_per_slice),
     ]
     shown = [(text, "" if value is None else f"{value:.9g}") for text, value in values]

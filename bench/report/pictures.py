@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..claims.aggregate import patient_means
-from ..errors import HalfscanError
 from ..files import write_json
 from ..manifest import SweepManifest
 from ..pictures import ERROR_FULL_SCALE, VIEWS, read_view, visible
@@ -62,6 +61,8 @@ class Pictures:
     """What there is to see of a sweep, or why there is nothing."""
 
     ranked_by: str = ""
+    ratio: bool = False
+    """Whether the values that patients were ranked by are logarithms of ratios."""
     metric: str = ""
     """`metric@profile` of the scores beside the pictures."""
     cases: tuple[PictureCase, ...] = ()
@@ -81,6 +82,8 @@ class Ranking:
     metric: str
     values: Mapping[str, float]
     """Patient → value; lower is worse."""
+    ratio: bool = False
+    """Whether they are logarithms of ratios."""
     first: tuple[str, ...] = ()
     """Keys of the cells that come first where not all fit."""
 
@@ -109,8 +112,13 @@ def log_pictures(store: Store, manifest: SweepManifest, cells: Sequence[CellSumm
     """
     with tempfile.TemporaryDirectory() as folder:
         pictures = _draw(manifest, cells, ranking, Path(folder))
+        if pictures.reason and not read_pictures(store, manifest.parent_run).reason:
+            # Drawn at an earlier close, on a machine that had the views.
+            return
         content = {"schema_version": _SCHEMA_VERSION, "error_full_scale": ERROR_FULL_SCALE, "slice": "middle", **asdict(pictures)}
         content.pop("files")
+        store.log_folder(manifest.parent_run, Path(folder), FOLDER)
+        # Last, in a call of its own: it names what is there by now.
         write_json(Path(folder) / INDEX, content)
         store.log_folder(manifest.parent_run, Path(folder), FOLDER)
 
@@ -148,6 +156,7 @@ def _draw(manifest: SweepManifest, cells: Sequence[CellSummary], ranking: Rankin
         drawn += 1
     return Pictures(
         ranked_by=ranking.words,
+        ratio=ranking.ratio,
         metric=ranking.metric,
         left_out=len(order) - drawn,
         cases=tuple(
@@ -200,8 +209,10 @@ def _shown(
     case = stem.partition("-")[0]
     truth, mask = view.truth_png(), view.mask_png()
     names = {"truth": f"{case}-truth-{_short(truth)}.png", "mask": f"{case}-mask-{_short(mask)}.png"}
-    names |= {"image": f"{stem}-image.png", "error": f"{stem}-error.png"}
-    files |= {names["truth"]: truth, names["mask"]: mask, names["image"]: view.image_png(), names["error"]: view.error_png()}
+    image, error = view.image_png(), view.error_png()
+    # The content's hash in every name: no index, however old, ever names another picture than the one it was written for.
+    names |= {"image": f"{stem}-image-{_short(image)}.png", "error": f"{stem}-error-{_short(error)}.png"}
+    files |= {names["truth"]: truth, names["mask"]: mask, names["image"]: image, names["error"]: error}
     return Shown(
         cell=cell.entry.key,
         label=label(cell),
@@ -216,10 +227,9 @@ def _short(png: bytes) -> str:
 
 
 def read_pictures(store: Store, parent: str) -> Pictures:
-    """What `log_pictures` gave to the store.
+    """What `log_pictures` gave to the store; of a damaged index, or one that names a file that is not there, that it is damaged.
 
-    Raises:
-        HalfscanError: the index is damaged, or names a file that is not there.
+    No error: the page decides without pictures as well, and closing the sweep again, which reads it first, mends them.
     """
     files = store.read_folder(parent, FOLDER)
     index = files.pop(INDEX, None)
@@ -232,7 +242,7 @@ def read_pictures(store: Store, parent: str) -> Pictures:
         return Pictures(
             cases=cases,
             files={name: files[name] for name in sorted(named)},
-            **{name: content[name] for name in ("ranked_by", "metric", "left_out", "reason")},
+            **{name: content[name] for name in ("ranked_by", "ratio", "metric", "left_out", "reason")},
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise HalfscanError(f"the sweep's pictures are damaged ({error!r}): close it again with `halfscan finish`") from error
+        return Pictures(reason=f"the pictures in the store are damaged ({error!r}): close the sweep again with `halfscan finish`")

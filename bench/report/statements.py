@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ..table import PROVENANCE, CellSummary, label
+from ..table import PROVENANCE, CellSummary, fits, fitting_profile, label
 from .gather import SweepRecord
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +24,12 @@ def assumed(record: SweepRecord) -> list[Statement]:
     """Of the seconds, the truth and the claims; each once."""
     found = []
     for protocol in sorted({cell.first.protocol for cell in record.cells}):
-        row = next(cell.first for cell in record.cells if cell.first.protocol == protocol)
-        found += [Statement(what=f"{protocol}: {name}", said=words) for name, words in row.assumptions.items()]
-        found += [Statement(what=f"{protocol}: {name}", said=words) for name, words in row.timing.items()]
+        cells = [cell for cell in record.cells if cell.first.protocol == protocol]
+        for column in ("assumptions", "timing"):
+            stated: dict[str, list[str]] = {}
+            for name, words in once(pair for cell in cells for texts in cell.rows.texts(column) for pair in texts.items()):
+                stated.setdefault(name, []).append(words)
+            found += [Statement(what=f"{protocol}: {name}", said="; or ".join(words)) for name, words in stated.items()]
     found += [Statement(what="mask", said=warning) for warning in once(one for cell in record.cells for one in cell.warnings)]
     if any(cell.first.truth_shares_noise for cell in record.cells):
         said = "the full scan, whose noise the sampled lines share; more lines share more of it"
@@ -70,8 +76,29 @@ def not_measured(record: SweepRecord) -> list[Statement]:
         if entry.key not in finished:
             run = record.runs.get(entry.key)
             state = "it never started" if run is None else f"its run is {run.status.lower()}"
+            if run is not None and run.status == "FINISHED":
+                state += ", and its rows were not there when the sweep was closed"
             found.append(Statement(what=f"cell {' '.join(entry.overrides) or 'without overrides'}", said=state))
     return found
+
+
+def limits(cells: Sequence[CellSummary]) -> list[str]:
+    """What forbids or limits conclusions from a sweep's data, each data set by its name."""
+    said = []
+    for cell in first_of_each(cells):
+        row = cell.first
+        if row.provenance != "measured":
+            said.append(f"The k-space of {row.dataset} is {row.provenance}. {PROVENANCE[row.provenance]}")
+        if row.caveat:
+            said.append(f"Of {row.dataset}: {row.caveat}.")
+    profile = fitting_profile(cells) if cells else ""
+    unfit = once(cell.first.model for cell in cells if not fits(cell.first, profile))
+    if unfit and profile != "qa":
+        said.append(
+            f"Images of {', '.join(unfit)} are combined over coils otherwise than the truth of the profile {profile}: their "
+            "scores are not comparable with the others'."
+        )
+    return said
 
 
 def provenance(record: SweepRecord) -> list[Statement]:
@@ -117,6 +144,11 @@ def _dirt(tags: Mapping[str, str]) -> str:
     return ", with changes that no commit holds" if tags.get("halfscan.git_dirty") == "true" else ""
 
 
+def clinical(cells: Sequence[CellSummary]) -> str:
+    """The clinical protocols that scan times are held against; each cell against its own."""
+    return " or ".join(once(cell.first.clinical for cell in cells))
+
+
 def first_of_each(cells: Sequence[CellSummary]) -> list[CellSummary]:
     """The first cell of each data set."""
     found: dict[tuple[str, str, str | None], CellSummary] = {}
@@ -125,7 +157,7 @@ def first_of_each(cells: Sequence[CellSummary]) -> list[CellSummary]:
     return list(found.values())
 
 
-def once(values: Iterable[str]) -> list[str]:
+def once(values: Iterable[_T]) -> list[_T]:
     """Each value once, in the order of its first appearance."""
     return list(dict.fromkeys(values))
 

@@ -6,12 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..claims.aggregate import patient_means
 from ..claims.types import Endpoint
 from ..quantity import Quantity
-from ..table import LOWER_IS_BETTER, CellSummary, fitting_profile, label, shown
+from ..rows import Row
+from ..scores import score_of
+from ..table import CellSummary, fitting_profile, label, named, shown
 from .gather import Judged, SweepRecord
 
-_ONE_CURVE = frozenset({"model", "acceleration", "acs_lines", "fraction", "train_seed", "mask_replicate"})
+_ONE_CURVE = frozenset({"model", "sampling.acceleration", "sampling.acs_lines", "train_seed", "mask_replicate"})
 """Swept parameters along which a curve runs, or whose mean it runs through; all others part it from the next."""
 
 
@@ -75,10 +78,8 @@ class TradeOff:
     curves: tuple[Curve, ...]
     limits: tuple[Limit, ...]
     marks: tuple[Mark, ...]
-
-    @property
-    def lower_is_better(self) -> bool:
-        return self.metric.partition("@")[0] in LOWER_IS_BETTER
+    lower_is_better: bool | None
+    """None: nobody has said."""
 
 
 def trade_offs(record: SweepRecord) -> list[TradeOff]:
@@ -87,7 +88,9 @@ def trade_offs(record: SweepRecord) -> list[TradeOff]:
     found = []
     for dataset, protocol in groups:
         cells = [cell for cell in record.cells if (cell.first.dataset, cell.first.protocol) == (dataset, protocol)]
-        claims = [one for one in record.judged if one.cells[0] and one.cells[0][0] in cells]
+        held = {cell.entry.key for cell in cells}
+        claims = [one for one in record.judged if any(cell.entry.key in held for arm in one.cells for cell in arm)]
+        climbed = [one for one in claims if any(cell.entry.key in held for cell in one.cells[1])]
         for metric in metrics_shown(cells, claims):
             curves = _curves(cells, metric)
             if curves:
@@ -98,7 +101,8 @@ def trade_offs(record: SweepRecord) -> list[TradeOff]:
                         metric=metric,
                         curves=tuple(curves),
                         limits=tuple(_limits(claims, metric)),
-                        marks=tuple(mark for one in claims for mark in _mark(one)),
+                        marks=tuple(mark for one in climbed for mark in _mark(one)),
+                        lower_is_better=_direction(claims, metric),
                     )
                 )
     return found
@@ -118,8 +122,7 @@ def _curves(cells: Sequence[CellSummary], metric: str) -> list[Curve]:
     for cell in cells:
         if metric not in cell.rows.metrics or (quality := cell.metric(metric)).value is None:
             continue
-        others = {name.rpartition(".")[2]: value for name, value in cell.swept.items()}
-        apart = " ".join(f"{name}={value}" for name, value in others.items() if name not in _ONE_CURVE)
+        apart = " ".join(f"{short}={value}" for name, short, value in named(cell) if name not in _ONE_CURVE)
         name = " ".join(filter(None, [cell.first.model, apart]))
         point = Point(label=label(cell), minutes=_minutes(cell), quality=quality, acceleration=cell.acceleration)
         curves.setdefault((cell.first.model, name), []).append(point)
@@ -140,11 +143,10 @@ def _limits(claims: Sequence[Judged], metric: str) -> list[Limit]:
     found: dict[tuple[float, float, str], list[str]] = {}
     for one in claims:
         endpoint = next((endpoint for endpoint in one.claim.endpoints if endpoint.metric == metric), None)
-        means = [mean for cell in one.cells[0] if metric in cell.rows.metrics and (mean := cell.metric(metric).value) is not None]
-        if endpoint is not None and len(means) == 1:
+        if endpoint is not None and one.arms is not None and (mean := _mean(one.arms[0].rows, metric)) is not None:
             kind = "margin" if endpoint.margin is not None else "claimed improvement"
             about = "about " if endpoint.scale == "log_ratio" else ""
-            key = (means[0], _shifted(means[0], endpoint), f"{about}{{value}}: the reference's mean {{mean}} and the {kind}")
+            key = (mean, _shifted(mean, endpoint), f"{about}{{value}}: the reference's mean {{mean}} and the {kind}")
             found.setdefault(key, []).append(one.claim.claim_id)
     return [
         Limit(
@@ -155,6 +157,19 @@ def _limits(claims: Sequence[Judged], metric: str) -> list[Limit]:
         )
         for (mean, value, words), names in found.items()
     ]
+
+
+def _mean(rows: Sequence[Row], metric: str) -> float | None:
+    """Over the patients of an arm; None where one of its volumes has no score."""
+    values = [(row.patient, row.metrics.get(metric)) for row in rows]
+    means = patient_means((patient, value) for patient, value in values if value is not None)
+    return None if any(value is None for _, value in values) else sum(means.values()) / len(means)
+
+
+def _direction(claims: Sequence[Judged], metric: str) -> bool | None:
+    """Whether lower is better: as claims state it, else as the score's name tells."""
+    stated = [not endpoint.higher_is_better for one in claims for endpoint in one.claim.endpoints if endpoint.metric == metric]
+    return stated[0] if stated else score_of(metric).lower_is_better
 
 
 def _shifted(mean: float, endpoint: Endpoint) -> float:

@@ -80,7 +80,7 @@ def planted(rows: Mapping[str, Sequence[Row]], claims: Sequence[ClaimSpec], work
     """A finished sweep without its verdicts, pictures and page."""
     store, manifest = plant(rows, claims, work, known_before=known_before)
     cells = {entry.key: CellRows(to_table(rows[entry.digest])) for entry in manifest.cells}
-    store.finish_sweep(manifest, cells, "a note", True)
+    store.finish_sweep(manifest, cells, True)
     return store
 
 

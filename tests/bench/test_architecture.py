@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ORDER = [
     ["errors"],
-    ["quantity", "identity", "sources", "progress", "files"],
+    ["quantity", "identity", "sources", "progress", "files", "scores"],
     ["acquisition"],
     ["sampling"],
     ["operators", "scan_time"],

@@ -87,7 +87,7 @@ def test_two_sweeps_meet_where_they_share_a_sampling(work: Path, capsys: pytest.
     found = compared(capsys, "first", "second")
     assert (found["a"], found["b"]) == ("first", "second")
     assert [one["metrics"][0]["effect"]["value"] for one in found["comparisons"]] == [pytest.approx(0.01)]
-    assert found["left_out"] == ["only A has equispaced R=4 with 24 ACS lines, tse_knee, knees"]
+    assert found["notes"][:-1] == ["only A has equispaced R=4 with 24 ACS lines, tse_knee, knees"]
     words = compared(capsys, "fir:unet,nominal_acceleration=4", "sec:model=unet")["comparisons"][0]
     assert words["metrics"][0]["effect"]["value"] == pytest.approx(0.03)
     assert words["scan_s"] == {"a": 28.0, "b": 60.0}
@@ -110,6 +110,10 @@ def test_training_seeds_widen_the_interval(work: Path, capsys: pytest.CaptureFix
     cells = {f"net{seed}": side("net", 0.01 + shift, train_seed=seed) for seed, shift in enumerate(shifts)}
     close(work, {"old": side("old"), **cells})
     many = compared(capsys, "old", "net")["comparisons"][0]
+    turned = compared(capsys, "net", "old")["comparisons"][0]["metrics"][0]["effect"]
+    assert (-turned["value"], -turned["low"]) == pytest.approx(
+        (many["metrics"][0]["effect"]["value"], many["metrics"][0]["effect"]["high"])
+    )
     one = compared(capsys, "old", "model=net,train_seed=2")["comparisons"][0]
     widths = [found["metrics"][0]["effect"]["high"] - found["metrics"][0]["effect"]["low"] for found in (many, one)]
     assert many["b"].endswith("training seeds 0, 1, 2, 3, 4")
@@ -129,7 +133,7 @@ def test_one_patient_has_no_interval_and_a_null_score_no_difference(work: Path, 
     assert "the truth is zero" in nmse["effect"]["reason"]
     assert main(["compare", "old", "new"]) == 0
     printed = capsys.readouterr().out
-    assert "1 patient\n" in printed
+    assert "1 patient, below 20" in printed
     assert "not compared (nmse@mvue is null in 1 of 1 volumes" in printed
 
 
@@ -137,8 +141,8 @@ def test_what_can_not_be_compared_is_refused_in_one_line(work: Path, capsys: pyt
     close(work, {"a": side("a"), "b": side("b")}, "first")
     other = [replace(row, dataset="brains", patient=f"x{row.patient}") for row in side("c", **R4)]
     close(work, {"c": other, "d": side("d", mask_hash="another")[:20], "e": side("e", mask_hash="another")}, "second")
-    assert "no sweep zzz in sqlite:" in refused(capsys, "zzz", "first")
-    assert "no sweep nope" in refused(capsys, "c", "nope")
+    assert "A (zzz): no sweep begins so, and sweep second has no such cell" in refused(capsys, "zzz", "first")
+    assert "no sweep nope in sqlite:" in refused(capsys, "c", "nope:c")
     assert "A (first) holds the models a, b: name one, such as first:a" in refused(capsys, "first", "c")
     assert "sweep first has no such cell; it holds a R=2, b R=2" in refused(capsys, "first:z", "c")
     assert "rows have no column 'colour'" in refused(capsys, "first:colour=red", "c")
@@ -146,7 +150,80 @@ def test_what_can_not_be_compared_is_refused_in_one_line(work: Path, capsys: pyt
     assert "the arms differ in dataset" in refused(capsys, "first:a", "c")
     assert "the arms do not share their patients" in refused(capsys, "first:a", "d")
     assert "different masks" in refused(capsys, "first:a", "e")
-    assert "A and B are the same cells of sweep second" in refused(capsys, "d", "second:d")
+    assert "A and B are the same rows of sweep second" in refused(capsys, "d", "second:d")
+
+
+def test_rows_are_selected_not_cells(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A contrast of cells that hold two is that contrast alone."""
+    cells = {
+        name: [
+            *side(name, pd, contrast="PD"),
+            *(replace(row, volume=f"{row.volume}fs") for row in side(name, fs, contrast="PDFS")),
+        ]
+        for name, pd, fs in (("old", 0.0, 0.0), ("new", 0.01, -0.1))
+    }
+    close(work, cells)
+    found = [
+        compared(capsys, f"model=old,contrast={one}", f"model=new,contrast={one}")["comparisons"][0] for one in ("PD", "PDFS")
+    ]
+    assert [one["metrics"][0]["effect"]["value"] for one in found] == [pytest.approx(0.01), pytest.approx(-0.1)]
+    assert found[0]["metrics"][0]["a"]["value"] == pytest.approx(LEVEL.mean())
+    assert compared(capsys, "old", "new")["comparisons"][0]["metrics"][0]["effect"]["value"] == pytest.approx(-0.045)
+
+
+def test_few_patients_and_simulated_data_are_told_and_conclude_nothing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulated = {"provenance": "simulated", "evidence": "simulated", "caveat": "they are one anatomy"}
+    close(work, {"old": side("old", **simulated)[:2], "new": side("new", 0.05, **simulated)[:2]})
+    found = compared(capsys, "old", "new")
+    one = found["comparisons"][0]
+    assert [metric["b_is_better"] for metric in one["metrics"]] == [None, None]
+    assert one["evidence"] == "simulated k-space, simulated comparison"
+    assert one["caveats"] == ["they are one anatomy"]
+    assert "nothing is supported by it" in found["notes"][-1]
+    assert main(["compare", "old", "new"]) == 0
+    printed = capsys.readouterr().out
+    assert "better" not in printed
+    assert "2 patients, below 20 nothing is concluded; simulated k-space" in printed
+    assert "data: they are one anatomy" in printed
+
+
+def test_other_data_under_the_same_name_are_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    close(work, {"a": side("a")}, "first")
+    close(work, {"b": side("b", slices=2)}, "second")
+    assert "volume v000 has slices=16 in the reference arm and 2 in the candidate's" in refused(capsys, "first", "second")
+
+
+def test_a_metric_without_a_known_direction_gets_no_word(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And one whose direction is known gets the right one."""
+    scores = {"mine@mvue": LEVEL, "nmse_object@mvue": 0.01 + 0.1 * (1 - LEVEL)}
+    better = {"mine@mvue": LEVEL + spread(PATIENTS, 0.05), "nmse_object@mvue": scores["nmse_object@mvue"] * 0.5}
+    cells = {
+        name: arm({key: found.tolist() for key, found in one.items()}, model=name)
+        for name, one in (("old", scores), ("new", better))
+    }
+    close(work, cells)
+    words = ["--metric", "mine@mvue", "--metric", "nmse_object@mvue"]
+    mine, nmse = compared(capsys, "old", "new", *words)["comparisons"][0]["metrics"]
+    assert mine["b_is_better"] is None
+    assert nmse["b_is_better"] is True
+    assert nmse["effect"]["value"] == pytest.approx(0.5)
+
+
+def test_one_metric_that_has_no_ratio_leaves_the_others(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b = side("new", 0.02)
+    b[3] = replace(b[3], metrics={**b[3].metrics, "nmse@mvue": 0.0})
+    close(work, {"old": side("old"), "new": b})
+    ssim, nmse = compared(capsys, "old", "new")["comparisons"][0]["metrics"]
+    assert ssim["b_is_better"] is True
+    assert "has no logarithm" in nmse["effect"]["reason"]
+
+
+def test_a_sweep_that_runs_now_is_no_hindrance(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    close(work, {"old": side("old"), "new": side("new", 0.02)}, "first")
+    plant({"late": side("late")}, [], work, sweep_id="running")
+    assert compared(capsys, "old", "new")["a"] == "first"
+    assert compared(capsys, "first:old", "first:new")["a"] == "first"
+    assert "not finished" in refused(capsys, "running:late", "old")
 
 
 def test_a_metric_can_be_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

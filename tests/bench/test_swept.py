@@ -77,7 +77,7 @@ PATTERN_SWEPT = {
     "poisson_disc": "sampling.slope=0",
     "partial_fourier": "sampling.fraction=0.9",
 }
-QA_SWEPT = ["replicas=4", "sites=2", "spacing=8", "point_amplitude=0.1", "lesion_contrast=0.4", "lesion_radius=1.5"]
+QA_SWEPT = ["replicas=4", "sites=2", "spacing=12", "point_amplitude=0.1", "lesion_contrast=0.4", "lesion_radius=1.5"]
 SENSE_SWEPT = ["model.regularisation=0.1", "model.iterations=1", "model.tolerance=0.3"]
 SAMPLE_SWEPT = ["coils=3", "snr=20", "noise_correlation=0.3", "slices=2", "data_seed=1"]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from halfscan.bench.claims.pairing import Paired, check_arms, choose_arm, pair
+from halfscan.bench.claims.pairing import NOTHING, Paired, check_arms, choose_arm, pair
+from halfscan.bench.claims.types import Endpoint
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.rows import Row
 
@@ -205,6 +206,26 @@ def test_differences_are_of_patients_in_order() -> None:
     lower = pair(*_arms(rows), replace(ENDPOINT, higher_is_better=False))
     assert isinstance(lower, Paired)
     assert lower.by_patient == pytest.approx([-0.1, 0.1, 0.0])
+
+
+DPRIME = Endpoint(metric=SSIM, scale="log_ratio", margin=0.05, margin_rationale="-")
+
+
+@pytest.mark.parametrize("nothing", [0.0, -0.2, 1e-9])
+def test_a_candidate_that_detects_nothing_is_refuted_and_not_lost(nothing: float) -> None:
+    verdict = verdict_on(arm([9.0] * 20) + arm([nothing] * 20, CANDIDATE), replace(CLAIM, endpoints=(DPRIME,), time_target=None))
+    assert verdict.endpoints[0].effect.value == pytest.approx(math.log(NOTHING))
+    assert verdict.endpoints[0].result == "inferior"
+    assert verdict.verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "endpoint"),
+    [(0.0, 9.0, DPRIME), (9.0, 0.0, replace(DPRIME, higher_is_better=False)), (0.5, 1.0, replace(DPRIME, bounded_by=1.0))],
+)
+def test_a_ratio_that_would_flatter_the_candidate_is_refused(reference: float, candidate: float, endpoint: Endpoint) -> None:
+    with pytest.raises(HalfscanError, match="has no logarithm"):
+        pair(*_arms(arm([reference] * 4) + arm([candidate] * 4, CANDIDATE)), endpoint)
 
 
 def test_a_fully_sampled_reference_is_a_ceiling_and_no_comparator() -> None:
