@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from .acquisition import Acquisition, Dataset, Splittable, manifest_digest, record_digest
 from .configuration import build, open_dataset, to_plain
 from .energy import Meter
-from .errors import HalfscanError
+from .errors import HalfscanError, NotApplicable
 from .images import Recipe
 from .maps import Espirit
 from .metrics import Profile
@@ -61,6 +61,11 @@ class Cell:
                 recipe.maps.check(mask.calibration, shape)
             if any(profile.truth == "mvue" for profile in self.profiles):
                 recipe.maps.check((0, mask.lines_acquired), shape)
+            if not isinstance(self.quality, Skipped):
+                try:
+                    recipe.maps.check((0, mask.lines_acquired), shape)
+                except NotApplicable as error:
+                    raise NotApplicable(f"qa puts signals in through maps of the full data: {error}; or use qa=none") from error
 
 
 def build_cell(config: DictConfig) -> Cell:

@@ -187,7 +187,7 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
             results = [_solve(recipe, batch) for batch in batches]
             seconds = _now(recipe.device) - begin
     for batch, result in zip(batches, results, strict=True):
-        _check(recipe, batch, result)
+        check_result(recipe, batch, result)
     return Reconstructed(
         image=np.concatenate([(result.image * result.scale).cpu().numpy() for result in results]),
         kind=results[0].kind,
@@ -232,7 +232,12 @@ def _now(device: str) -> float:
     return time.perf_counter()
 
 
-def _check(recipe: Recipe, data: ReconInput, result: object) -> None:
+def check_result(recipe: Recipe, data: ReconInput, result: object) -> None:
+    """Refuses what is not the image of these data.
+
+    Raises:
+        HalfscanError: another type or shape, NaN or infinity.
+    """
     if not isinstance(result, ReconResult):
         raise HalfscanError(f"model {recipe.model_name} returned {type(result).__name__} and must return a ReconResult")
     expected = (data.kspace.shape[0], *data.field_of_view)

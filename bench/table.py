@@ -15,7 +15,8 @@ from .rows import CellRows, Row
 from .scores import score_of
 from .tracking import Store
 
-_SHOWN, _SHOWN_QA = ("ssim", "psnr", "nmse"), ("snr", "fwhm", "lesion_contrast", "lesion_dprime")
+_SHOWN = ("ssim", "psnr", "nmse")
+_SHOWN_QA = ("snr", "bias", "fwhm", "point_contrast", "off_target", "lesion_contrast", "lesion_missed", "lesion_dprime")
 """Scores that a table shows of a profile."""
 
 

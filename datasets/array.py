@@ -24,6 +24,8 @@ SUFFIXES = (".npz", ".npy", ".h5", ".hdf5")
 KEY = "kspace"
 HEADER = "ismrmrd_header"
 """Data set of a fastMRI file that holds the ISMRMRD header."""
+NOISE, NOISE_COV = "noise", "noise_cov"
+"""Arrays beside the k-space: (coil, sample) of noise alone, or (coil, coil) its covariance."""
 OUR_FFT = "image = fftshift(ifft2(ifftshift(k), norm=ortho))"
 LEGACY_AXES = {"shape_slices_coils_ky_kx": ("slice", "coil", "ky", "kx")}
 """Sidecar keys that state shape and axes at once."""
@@ -118,6 +120,10 @@ class Array:
             return whole[part]
 
         kspace = KSpace(axes=named, shape=shape, load=load)
+        noise_cov = _noise_cov(file, kspace.size("coil"))
+        known = f"{content.digest} {axes} {first} {slices}"
+        if noise_cov is not None:
+            known += f" {hashlib.sha256(noise_cov.tobytes()).hexdigest()}"
         patient, volume = self._names(file, sidecar)
         if sidecar.get("fully_sampled") is False:
             raise HalfscanError(f"{file}: its sidecar says it is undersampled: there is no truth to score against")
@@ -125,9 +131,10 @@ class Array:
             kspace=kspace,
             patient=patient,
             volume=volume,
-            digest=hashlib.sha256(f"{content.digest} {axes} {first} {slices}".encode()).hexdigest(),
+            digest=hashlib.sha256(known.encode()).hexdigest(),
             provenance=self._provenance(file, sidecar),
             acquired=_acquired_lines(file, kspace),
+            read_noise_cov=None if noise_cov is None else lambda: noise_cov,
             timing=_timing(file, sidecar),
             voxel_mm=_voxel(sidecar, kspace),
             field_strength_t=_number(sidecar.get("field_strength_T")),
@@ -233,6 +240,42 @@ def _read(file: Path, key: str | None = None) -> tuple[str, npt.NDArray[Any]]:
         with h5py.File(file, "r") as container:
             chosen = key or _choose(file, [name for name, item in container.items() if isinstance(item, h5py.Dataset)])
             return chosen, np.asarray(container[chosen])
+
+
+def _read_noise(file: Path) -> tuple[str, npt.NDArray[Any]] | None:
+    """What the file holds of noise, and under which name."""
+    with _readable(file):
+        if file.suffix == ".npy":
+            return None
+        if file.suffix == ".npz":
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
+                return next(((name, loaded[name]) for name in (NOISE_COV, NOISE) if name in loaded), None)
+        import h5py
+
+        with h5py.File(file, "r") as container:
+            return next(((name, np.asarray(container[name])) for name in (NOISE_COV, NOISE) if name in container), None)
+
+
+def _noise_cov(file: Path, coils: int) -> ComplexArray | None:
+    """(coil, coil) covariance of the k-space samples, None where the file holds no noise."""
+    if (found := _read_noise(file)) is None:
+        return None
+    name, stated = found
+    if stated.dtype.kind not in ("fc" if name == NOISE_COV else "c") or not stated.size or not np.isfinite(stated).all():
+        raise HalfscanError(f"{file}: {name} must be of finite complex numbers; mend it, or leave it out")
+    if stated.ndim != 2 or stated.shape[0] != coils or (name == NOISE_COV and stated.shape[1] != coils):
+        wanted = f"({coils}, {coils})" if name == NOISE_COV else f"({coils}, samples)"
+        raise HalfscanError(f"{file}: {name} has the shape {stated.shape} and must have {wanted}, coils first")
+    values = stated.astype(np.complex128)
+    # Of a receiver's noise the mean is zero: nothing is subtracted.
+    covariance = values if name == NOISE_COV else values @ values.conj().T / values.shape[1]
+    power = np.linalg.eigvalsh(covariance)
+    symmetric = np.allclose(covariance, covariance.conj().T, rtol=1e-4, atol=1e-6 * abs(power[-1]))
+    if not symmetric or power[0] <= 1e-7 * power[-1]:
+        raise HalfscanError(
+            f"{file}: the covariance of {name} is not Hermitian and positive definite: some coils carry no noise of their own"
+        )
+    return covariance.astype(np.complex64)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..acquisition import Acquisition
 from ..files import write_json
-from ..images import Recipe, read_input, trained, with_maps
+from ..images import Recipe, check_result, read_input, trained, with_maps
 from ..operators import combine, to_image
 from ..quantity import Quantity
 from ..sources import source_hash
@@ -26,7 +27,7 @@ def measure_quality(recipe: Recipe, images: Path, measures: Quality | Skipped) -
     """
     if isinstance(measures, Skipped):
         return [{} for _ in recipe.acquisitions]
-    stated = json.dumps([asdict(measures), source_hash("halfscan.bench.qa.measure")], sort_keys=True)
+    stated = json.dumps(_stated(recipe, measures), sort_keys=True)
     path = images / recipe.digest / f"qa-{hashlib.sha256(stated.encode()).hexdigest()[:16]}.json"
     if (kept := _kept(path, len(recipe.acquisitions))) is not None:
         return kept
@@ -35,6 +36,18 @@ def measure_quality(recipe: Recipe, images: Path, measures: Quality | Skipped) -
         found = [measures.measure(_volume(ready, one)) for one in recipe.acquisitions]
     write_json(path, [{name: value.as_dict() for name, value in one.items()} for one in found])
     return found
+
+
+def _stated(recipe: Recipe, measures: Quality) -> dict[str, Any]:
+    """All that the numbers hang on and the recipe's digest does not hold."""
+    kind = type(measures)
+    noise = [one.noise_cov for one in recipe.acquisitions]
+    return {
+        "measures": [kind.__module__, kind.__qualname__, asdict(measures)],
+        "sources": source_hash(__name__, kind.__module__),
+        "noise": [None if one is None else hashlib.sha256(one.tobytes()).hexdigest() for one in noise],
+        "truth": [one.truth is not None for one in recipe.acquisitions],
+    }
 
 
 def _kept(path: Path, volumes: int) -> list[dict[str, Quantity]] | None:
@@ -47,17 +60,21 @@ def _kept(path: Path, volumes: int) -> list[dict[str, Quantity]] | None:
 
 
 def _volume(recipe: Recipe, acquisition: Acquisition) -> Volume:
-    data = with_maps(recipe, read_input(recipe, acquisition, recipe.mask(acquisition)))
+    mask, truth = recipe.mask(acquisition), acquisition.truth
+    data = with_maps(recipe, read_input(recipe, acquisition, mask))
+    noise_free = None if truth is None else read_input(recipe, replace(acquisition, kspace=truth), mask).kspace
     # Uncropped, so that sites lie where they lie in k-space's own grid.
     data = replace(data, field_of_view=(acquisition.kspace.size("ky"), acquisition.kspace.size("kx")))
-    full = torch.from_numpy((acquisition.truth or acquisition.kspace).read_stack())
+    full = torch.from_numpy((truth or acquisition.kspace).read_stack())
     lines = acquisition.acquired.nonzero()[0]
     maps = recipe.maps(full, (int(lines[0]), int(lines[-1]) + 1))
 
     def reconstruct(kspace: torch.Tensor) -> torch.Tensor:
         copies = kspace.shape[0] // data.kspace.shape[0]
         repeated = None if data.maps is None else data.maps.repeat(copies, 1, 1, 1)
-        result = recipe.model(replace(data, kspace=kspace, maps=repeated))
+        given = replace(data, kspace=kspace, maps=repeated)
+        result = recipe.model(given)
+        check_result(recipe, given, result)
         return result.image * result.scale
 
     return Volume(
@@ -65,5 +82,6 @@ def _volume(recipe: Recipe, acquisition: Acquisition) -> Volume:
         reconstruct=reconstruct,
         object_image=combine(to_image(full), maps).to(recipe.device),
         object_maps=maps.to(recipe.device),
+        noise_free=noise_free,
         digest=acquisition.digest,
     )

@@ -67,21 +67,40 @@ def _crossing(falling: FloatArray, half: float) -> float | None:
 
 
 def point_widths(response: FloatArray, sites: list[Site], amplitudes: FloatArray, reach: int) -> FloatArray:
-    """(site,) geometric mean of the widths along ky and kx [pixels]; NaN where a response is too faint or has none.
+    """(site,) width along ky or kx, whichever is the wider [pixels]; infinite where a response is too faint or too wide.
+
+    The wider, since undersampling blurs along ky alone and a mean of both would halve the damage.
 
     Args:
         response: (slice, ky, kx) image with the points less the image without.
         amplitudes: (site,) that were put in.
     """
-    found = np.full(len(sites), np.nan)
+    found = np.full(len(sites), np.inf)
     for index, site in enumerate(sites):
         plane = response[site.slice]
         if plane[site.y, site.x] < FAINTEST * amplitudes[index]:
             continue
         along_y, along_x = width(plane[:, site.x], site.y, reach), width(plane[site.y], site.x, reach)
         if along_y is not None and along_x is not None:
-            found[index] = math.sqrt(along_y * along_x)
+            found[index] = max(along_y, along_x)
     return found
+
+
+def off_target(response: FloatArray, sites: list[Site], reach: int) -> float:
+    """Root of the response's energy beyond reach of all sites over that within: 1 for a ghost as strong as the point.
+
+    Args:
+        response: (slice, ky, kx) magnitude of the change that the points make.
+        reach: pixels around a site that belong to it.
+
+    Returns:
+        Infinite where there is no response at the sites.
+    """
+    near = np.zeros(response.shape, dtype=bool)
+    for site in sites:
+        near[site.slice, max(0, site.y - reach) : site.y + reach + 1, max(0, site.x - reach) : site.x + reach + 1] = True
+    within, beyond = (float(np.square(response[part]).sum()) for part in (near, ~near))
+    return math.sqrt(beyond / within) if within > 0 else math.inf
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

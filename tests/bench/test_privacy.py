@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from halfscan.bench.cli import main
+from halfscan.bench.privacy import redact, redact_overrides
 
 from ..conftest import phantom
 from .running import run
@@ -60,3 +61,12 @@ def test_the_name_of_a_weights_file_stays_here(brains: list[str], work: Path) ->
     assert run(*brains, f"model.weights={folder}/weights.safetensors", "sampling.acceleration=2,4") == 0
     for file in (work / "mlflow.db", *(work / "mlartifacts").rglob("*")):
         assert file.is_dir() or b"DOE_" not in file.read_bytes().upper(), file
+
+
+def test_a_path_is_one_whatever_its_setting_is_called() -> None:
+    """A network from somebody's own YAML names its files as it likes."""
+    config = {"model": {"checkpoint": "/data/DOE_JANE/a.ckpt", "parts": "7/8", "name": "net"}, "root": "C:\\DOE_JANE"}
+    found = redact(config)
+    assert "DOE_JANE" not in str(found)
+    assert (found["model"]["parts"], found["model"]["name"]) == ("7/8", "net")
+    assert "DOE_JANE" not in redact_overrides(["model.checkpoint=../DOE_JANE/a.ckpt"])[0]

@@ -229,3 +229,65 @@ def test_reads_real_measured_kspace(real: Callable[[str], Path]) -> None:
     assert patient.field_strength_t == 0.055
     with pytest.raises(HalfscanError, match="undersampled"):
         Array(path=str(real("sigpy_brain8_R8"))).acquisitions()
+
+
+def _noise(coils: int, samples: int = 20_000) -> np.ndarray:
+    """(coil, sample) of a known covariance: coils 0 and 1 share half of theirs."""
+    rng = np.random.default_rng(0)
+    white = (rng.standard_normal((coils, samples)) + 1j * rng.standard_normal((coils, samples))) / np.sqrt(2)
+    white[1] = (white[0] * 1j + white[1]) / np.sqrt(2)
+    return white.astype(np.complex64)
+
+
+def _with_noise(folder: Path, kspace: np.ndarray, suffix: str = ".npz", **noise: np.ndarray) -> Array:
+    path = folder / f"n{suffix}"
+    if suffix == ".npz":
+        np.savez(path, kspace=kspace, **noise)
+    else:
+        with h5py.File(path, "w") as file:
+            file["kspace"] = kspace
+            for name, values in noise.items():
+                file[name] = values
+    path.with_suffix(".json").write_text('{"axes": ["slice", "coil", "ky", "kx"]}')
+    return Array(path=str(path))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_measured_noise_gives_its_covariance(tmp_path: Path, kspace: np.ndarray, suffix: str) -> None:
+    noise = _noise(kspace.shape[1])
+    (found,) = _with_noise(tmp_path, kspace, suffix, noise=noise).acquisitions()
+    assert found.noise_cov is not None
+    assert found.noise_cov[0, 0].real == pytest.approx(1.0, rel=0.03)
+    assert found.noise_cov[1, 0] == pytest.approx(1j / np.sqrt(2), abs=0.03)
+    (stated,) = _with_noise(tmp_path, kspace, suffix, noise_cov=found.noise_cov).acquisitions()
+    np.testing.assert_allclose(stated.noise_cov, found.noise_cov)
+    assert stated.digest == found.digest
+
+
+def test_the_covariance_is_part_of_the_digest(tmp_path: Path, kspace: np.ndarray) -> None:
+    cov = np.eye(kspace.shape[1], dtype=np.complex64)
+    opened = [
+        _with_noise(tmp_path, kspace, **noise).acquisitions()[0] for noise in ({}, {"noise_cov": cov}, {"noise_cov": 2 * cov})
+    ]
+    assert opened[0].noise_cov is None
+    assert len({one.digest for one in opened}) == 3
+
+
+@pytest.mark.parametrize(
+    ("noise", "why"),
+    [
+        ({"noise_cov": np.eye(3)}, r"noise_cov has the shape \(3, 3\) and must have \(6, 6\)"),
+        ({"noise": np.ones((20, 6), dtype=complex)}, r"noise has the shape \(20, 6\) and must have \(6, samples\)"),
+        ({"noise_cov": np.eye(6) * np.nan}, "must be of finite"),
+        ({"noise_cov": np.ones((6, 6), dtype=int)}, "must be of finite"),
+        ({"noise_cov": np.eye(6) - 2 * np.eye(6)}, "not Hermitian and positive definite"),
+        ({"noise_cov": np.eye(6) + np.triu(np.ones((6, 6)), 1) * 0.1}, "not Hermitian and positive definite"),
+        ({"noise": np.ones((6, 50))}, "must be of finite complex numbers"),
+        ({"noise": np.ones((6, 0), dtype=complex)}, "must be of finite complex numbers"),
+        ({"noise": np.zeros((6, 50), dtype=complex)}, "not Hermitian and positive definite"),
+        ({"noise": np.random.default_rng(0).random((6, 3)) + 1j}, "not Hermitian and positive definite"),
+    ],
+)
+def test_noise_that_can_t_be_is_refused(tmp_path: Path, kspace: np.ndarray, noise: dict[str, np.ndarray], why: str) -> None:
+    with pytest.raises(HalfscanError, match=why):
+        _with_noise(tmp_path, kspace, **noise).acquisitions()

@@ -173,3 +173,12 @@ def test_two_closers_do_not_work_at_once(here: Path) -> None:
     _, manifest = planted_sweep({"sense": arm(LEVEL.tolist())}, [], here, sweep_id="held")
     with exclusive(manifest.folder), pytest.raises(HalfscanError, match="is being run by another process"):
         close_sweep(manifest)
+
+
+def test_contrasts_do_not_widen_the_range_of_what_is_assumed(here: Path) -> None:
+    """A short and a long scan in one cell, each known to a second: their mean is known to a second as well."""
+    short = {"scan_s": 55.0, "scan_low_s": 54.0, "scan_high_s": 56.0, "contrast": "PD"}
+    long = {"scan_s": 165.0, "scan_low_s": 164.0, "scan_high_s": 166.0, "contrast": "T1"}
+    rows = [*arm([0.9] * 3, **short), *(replace(row, volume=f"{row.volume}t1") for row in arm([0.9] * 3, **long))]
+    table = closed_sweep({"sense": rows}, [], here, sweep_id="range").page.root.one("table", id="all-cells").table()
+    assert table[0][2:4] == ["110.0", "109.0 to 111.0"]
