@@ -72,5 +72,6 @@ def spaced(result: str) -> str:
 
 
 def natural(endpoint: EndpointResult | Endpoint, value: float) -> str:
-    """A value on the scale of the test in words: ratios as ratios."""
+    """A value on the scale of the test in words: ratios as ratios, and what rounding leaves of nothing as nothing."""
+    value = 0.0 if abs(value) < 1e-12 else value
     return f"×{math.exp(value):.3f}" if endpoint.scale == "log_ratio" else f"{value:+.4g}"

@@ -64,10 +64,13 @@ def draw_trade_off(chart: TradeOff, hues: Mapping[str, int]) -> str:
             f"beyond the margin of {escape(limit.claims)}</text>"
         )
     for mark in chart.marks:
+        # Its words stand on the side that has room for them.
+        aside, anchor = (5, "start") if x(mark.minutes) < _WIDTH / 2 else (-5, "end")
         parts.append(
             f'<line class="mark" x1="{x(mark.minutes):.1f}" x2="{x(mark.minutes):.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}">'
             f"<title>{escape(mark.words)}</title></line>"
-            f'<text class="note" x="{x(mark.minutes) + 5:.1f}" y="{_TOP + 12}">{escape(mark.words)}</text>'
+            f'<text class="note" x="{x(mark.minutes) + aside:.1f}" y="{_TOP + 12}" text-anchor="{anchor}">'
+            f"{escape(mark.words)}</text>"
         )
     for curve in chart.curves:
         number = hues[curve.name]

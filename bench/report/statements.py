@@ -20,6 +20,9 @@ class Statement:
     said: str
 
 
+_STATES = {"FAILED": "its run failed", "KILLED": "its run was killed", "RUNNING": "its run was still open"}
+
+
 def assumed(record: SweepRecord) -> list[Statement]:
     """Of the seconds, the truth and the claims; each once."""
     found = []
@@ -56,12 +59,13 @@ def not_measured(record: SweepRecord) -> list[Statement]:
     found = [Statement(what=", ".join(sorted(columns)), said=reason) for reason, columns in sorted(names.items())]
     if any(cell.patients == 1 for cell in record.cells):
         found.append(Statement(what="confidence intervals", said="one patient: there is no spread to compute them from"))
-    found.append(
-        Statement(
-            what="confidence interval of scan seconds",
-            said="seconds are deterministic given mask and protocol: their range is that of what is assumed",
+    if record.cells:
+        found.append(
+            Statement(
+                what="confidence interval of scan seconds",
+                said="seconds are deterministic given mask and protocol: their range is that of what is assumed",
+            )
         )
-    )
     for one in record.judged:
         found += [
             Statement(what=f"{one.claim.claim_id}: {result.metric}", said=result.effect.reason or "no reason recorded")
@@ -75,7 +79,7 @@ def not_measured(record: SweepRecord) -> list[Statement]:
     for entry in record.manifest.cells:
         if entry.key not in finished:
             run = record.runs.get(entry.key)
-            state = "it never started" if run is None else f"its run is {run.status.lower()}"
+            state = "it never started" if run is None else _STATES.get(run.status, f"its run is {run.status.lower()}")
             if run is not None and run.status == "FINISHED":
                 state += ", and its rows were not there when the sweep was closed"
             found.append(Statement(what=f"cell {' '.join(entry.overrides) or 'without overrides'}", said=state))

@@ -59,7 +59,7 @@ def test_nothing_has_finished(here: Path) -> None:
     }.items():
         assert said in page.section(section).text
     for name in ("sense", "unet"):
-        assert page.said("not-measured", f"cell model={name}") == ["its run is failed"]
+        assert page.said("not-measured", f"cell model={name}") == ["its run failed"]
     assert page.charts() == []
     assert page.root.one("head").one("title").text == "Halfscan sweep nothing: no verdict"
 

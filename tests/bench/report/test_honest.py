@@ -182,3 +182,16 @@ def test_contrasts_do_not_widen_the_range_of_what_is_assumed(here: Path) -> None
     rows = [*arm([0.9] * 3, **short), *(replace(row, volume=f"{row.volume}t1") for row in arm([0.9] * 3, **long))]
     table = closed_sweep({"sense": rows}, [], here, sweep_id="range").page.root.one("table", id="all-cells").table()
     assert table[0][2:4] == ["110.0", "109.0 to 111.0"]
+
+
+@pytest.mark.parametrize(("seconds", "anchor"), [(30.0, "start"), (59.0, "end")])
+def test_the_words_of_a_mark_stand_where_there_is_room(seconds: float, anchor: str, here: Path) -> None:
+    scan = {"scan_s": seconds, "scan_low_s": seconds, "scan_high_s": seconds}
+    rows = {
+        "sense": arm(LEVEL.tolist()),
+        "fast": arm(LEVEL.tolist(), CANDIDATE, model="fast", scan_s=20.0, scan_low_s=20.0, scan_high_s=20.0),
+        "unet": arm((LEVEL + spread(PATIENTS)).tolist(), CANDIDATE, **scan),
+    }
+    page = closed_sweep(rows, [replace(LADDER, ladder=(4.0,))], here, sweep_id=f"room{anchor}").page
+    words = [one for one in page.chart("Trade-off").iter("text") if (one.text or "").startswith("largest reduction")]
+    assert [one.attrib["text-anchor"] for one in words] == [anchor]
