@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .claims.types import Verdict
-from .errors import HalfscanError, one_line
+from .errors import HalfscanError, StoreError, one_line
 from .files import whole_file
 from .manifest import SweepManifest
 from .report.differences import headline
@@ -63,11 +63,16 @@ def _judge(store: Store, parent: str) -> list[Verdict]:
         return []
     try:
         return verify_sweep(store, parent, claims)
+    except StoreError:
+        # No word of the judge: nothing is withdrawn for it.
+        raise
     except HalfscanError:
         found = []
         for claim in claims:
             try:
                 found += verify_sweep(store, parent, [claim])
+            except StoreError:
+                raise
             except HalfscanError as error:
                 if claim.claim_id in store.verdict_tags(parent):
                     withdraw(store, parent, claim.claim_id, one_line(error))

@@ -14,3 +14,7 @@ class NotApplicable(HalfscanError):
 def one_line(error: BaseException) -> str:
     """The error's message folded into one line; the class name stands in where there is no message."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+class StoreError(HalfscanError):
+    """The tracking store could not be reached or written: that says nothing of what was asked of it."""

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import HalfscanError, one_line
+from .errors import HalfscanError, StoreError, one_line
 from .files import why_unwritable, write_json
 from .manifest import FILE_NAME as MANIFEST
 from .manifest import Entry, SweepManifest, read_manifest
@@ -404,7 +404,7 @@ class _StoreErrors(AbstractContextManager[None]):
         raise _store_error(self._uri, one_line(error)[:200]) from error
 
 
-def _store_error(uri: str, why: str) -> HalfscanError:
-    return HalfscanError(
+def _store_error(uri: str, why: str) -> StoreError:
+    return StoreError(
         f"the tracking store {uri} failed ({why}); set MLFLOW_TRACKING_URI to one that can be written, see `halfscan doctor`"
     )

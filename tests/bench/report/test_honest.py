@@ -195,3 +195,21 @@ def test_the_words_of_a_mark_stand_where_there_is_room(seconds: float, anchor: s
     page = closed_sweep(rows, [replace(LADDER, ladder=(4.0,))], here, sweep_id=f"room{anchor}").page
     words = [one for one in page.chart("Trade-off").iter("text") if (one.text or "").startswith("largest reduction")]
     assert [one.attrib["text-anchor"] for one in words] == [anchor]
+
+
+def test_a_store_that_fails_withdraws_no_verdict(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does its address, a path, get into what others read."""
+    from halfscan.bench import closing
+    from halfscan.bench.errors import StoreError
+
+    rows = {"sense": arm(LEVEL.tolist()), "unet": arm((LEVEL + spread(PATIENTS)).tolist(), CANDIDATE)}
+    store, manifest = planted_sweep(rows, [NET], here, sweep_id="away")
+    close_sweep(manifest)
+
+    def away(*_: object) -> None:
+        raise StoreError("the tracking store sqlite:////home/DOE_JANE/mlflow.db failed")
+
+    monkeypatch.setattr(closing, "verify_sweep", away)
+    with pytest.raises(StoreError):
+        close_sweep(manifest)
+    assert store.verdict_tags(manifest.parent_run) == {"half_time": "supported"}
