@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .errors import HalfscanError, NotApplicable
-from .operators import to_image
+
+_BLOCK = 2**17
+"""Elements of the coil pairs that are worked on at a time [complex samples]: they, and their squares, fit a cache."""
+_SQUARINGS = 4
+"""A pixel's matrix is squared this often at most: each doubles the power that a product with it is worth."""
+_TINY = 1e-30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +86,35 @@ class Espirit:
             (slice, coil, ky, kx) maps of unit norm over the coils, zero outside the object; ones for a single coil.
 
         Raises:
+            HalfscanError: NaN or infinity among the calibration samples.
             NotApplicable: fewer ACS lines than the kernel is wide.
         """
-        if kspace.shape[1] == 1:
-            return torch.ones_like(kspace)
-        self.check(acs, (kspace.shape[1], kspace.shape[2], kspace.shape[3]))
+        return self.sets(kspace, acs, acs_readout, 1)[:, 0]
+
+    def sets(
+        self, kspace: Tensor, acs: tuple[int, int] | None, acs_readout: tuple[int, int] | None = None, number: int = 2
+    ) -> Tensor:
+        """Several maps a pixel, for objects larger than the field of view: where it folds, one set is not enough.
+
+        Returns:
+            (slice, set, coil, ky, kx), sets orthonormal over the coils and in the order of their eigenvalues; zero where
+            an eigenvalue lies below the crop. A single coil has ones in its first set and zeros in the others.
+        """
+        slices, coils, height, readout = kspace.shape
+        if number < 1 or (coils > 1 and number > coils):
+            raise HalfscanError(f"{number} sets of maps were asked for: choose between 1 and the number of coils, {coils}")
+        maps = kspace.new_zeros(slices, number, coils, height, readout)
+        if coils == 1:
+            maps[:, 0] = 1
+            return maps
+        self.check(acs, (coils, height, readout))
         assert acs is not None
-        region = (self._central(kspace.shape[2], acs), self._central(kspace.shape[3], acs_readout or (0, kspace.shape[3])))
-        return torch.stack([self._one_slice(one, region) for one in kspace])
+        region = kspace[:, :, self._central(height, acs), self._central(readout, acs_readout or (0, readout))]
+        if not torch.isfinite(torch.view_as_real(region)).all():
+            raise HalfscanError("the calibration lines hold NaN or infinity, and maps can't be estimated from them")
+        for one, into in zip(region, maps, strict=True):
+            self._one_slice(one, into)
+        return maps
 
     def _central(self, n: int, sampled: tuple[int, int]) -> slice:
         """The calibration samples of an axis: around the centre of k-space, as far as the sampled region allows."""
@@ -94,11 +122,18 @@ class Espirit:
         start = min(max((n - width + 1) // 2, sampled[0]), sampled[1] - width)
         return slice(start, start + width)
 
-    def _one_slice(self, kspace: Tensor, region: tuple[slice, slice]) -> Tensor:
-        vector, value = self._dominant(self._pixel_gram(self._projection(kspace[:, *region]), kspace.shape[1:]))
-        vector = vector * torch.exp(-1j * torch.angle(vector[..., :1]))
-        maps = torch.where((value > self.crop).unsqueeze(-1), vector, torch.zeros_like(vector))
-        return maps.movedim(-1, 0).contiguous()
+    def _one_slice(self, region: Tensor, maps: Tensor) -> None:
+        """Writes the maps of one slice (set, coil, ky, kx), some lines of the image at a time: blocks stay in the cache."""
+        sets, coils, height, readout = maps.shape
+        rows = max(1, _BLOCK // (coils**2 * readout))
+        for start, gram in self._pixel_gram(self._projection(region), (height, readout), rows):
+            stop = start + gram.shape[0] // readout
+            for one in range(sets):
+                vector, value = self._dominant(gram)
+                kept = torch.where(value > self.crop, vector, 0).reshape(stop - start, readout, coils)
+                maps[one, :, start:stop] = kept.permute(2, 0, 1)
+                if one + 1 < sets:
+                    gram = gram - value.unsqueeze(-1) * (vector.unsqueeze(-1) * vector.unsqueeze(-2).conj())
 
     def _projection(self, region: Tensor) -> Tensor:
         """(coil, w, w, coil, w, w): projection onto the row space of the calibration matrix, w the kernel's width."""
@@ -112,41 +147,55 @@ class Espirit:
         kept = vectors[:, singular > self.threshold * singular[-1]].conj()
         return (kept @ kept.mH).reshape(2 * (coils, self.kernel, self.kernel))
 
-    def _pixel_gram(self, projection: Tensor, matrix: torch.Size) -> Tensor:
-        """(ky, kx, coil, coil) Σ_k g_k g_kᴴ of the kernels' images g_k; eigenvalue 1 where an object is seen.
+    def _pixel_gram(self, projection: Tensor, matrix: tuple[int, int], rows: int) -> Iterator[tuple[int, Tensor]]:
+        """(first line, (pixel, coil, coil)) of blocks of lines: Σ_k g_k g_kᴴ of the kernels' images g_k.
 
-        A product of images is a correlation of kernels, and the sum over kernels lies in the projection already: one
-        FFT a pair of coils instead of one a kernel and coil.
+        Its eigenvalue is 1 where an object is seen. A product of images is a correlation of kernels, and the sum over
+        kernels lies in the projection already: one image a pair of coils instead of one a kernel and coil. As few lags
+        differ from zero, it is two thin matrix products and no FFT.
         """
         coils, width = projection.shape[:2]
-        height, readout = matrix
         span = 2 * width - 1
-        lags = projection.new_zeros(coils, coils, span, span)
+        lags = projection.new_zeros(span, span, coils, coils)
         for y in range(width):
             for x in range(width):
                 # All pairs of samples whose second one is (y, x): lags (dy - y, dx - x), the centre at width - 1.
-                rows, columns = slice(width - 1 - y, span - y), slice(width - 1 - x, span - x)
-                lags[:, :, rows, columns] += projection[:, :, :, :, y, x].permute(0, 3, 1, 2)
-        padded = lags.new_zeros(coils, coils, height, readout)
-        top, left = height // 2 - (width - 1), readout // 2 - (width - 1)
-        padded[:, :, top : top + span, left : left + span] = lags
-        # The FFT is unitary and a product of two transforms has one factor too few of √pixels.
-        gram = to_image(padded.to(torch.complex64)) * ((height * readout) ** 0.5 / width**2)
-        return gram.permute(2, 3, 0, 1).contiguous()
+                row, column = slice(width - 1 - y, span - y), slice(width - 1 - x, span - x)
+                lags[row, column] += projection[:, :, :, :, y, x].permute(1, 2, 0, 3)
+        along_y, along_x = (_waves(size, width).to(projection.device) for size in matrix)
+        lines = along_x @ (lags / width**2).to(torch.complex64).reshape(span, span, -1)
+        lines = lines.reshape(span, -1)
+        for start in range(0, matrix[0], rows):
+            yield start, (along_y[start : start + rows] @ lines).reshape(-1, coils, coils)
 
     def _dominant(self, gram: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit eigenvector (ky, kx, coil) and eigenvalue (ky, kx) of the largest eigenvalue."""
+        """Unit eigenvector (pixel, coil) and eigenvalue (pixel, 1) of the largest eigenvalue; the first coil is real."""
+        squarings = min(int(math.log2(self.iterations)), _SQUARINGS)
+        power = gram
+        for _ in range(squarings):
+            power = power @ power
         # The column of the strongest coil is never orthogonal to the dominant eigenvector where an object is seen.
-        strongest = gram.diagonal(dim1=-2, dim2=-1).real.argmax(-1)
-        vector = gram.gather(-1, strongest[..., None, None].expand(*gram.shape[:-1], 1))
+        strongest = power.diagonal(dim1=-2, dim2=-1).real.argmax(-1)
+        vector = power.gather(-1, strongest[:, None, None].expand(-1, gram.shape[-1], 1))
+        for _ in range(math.ceil(self.iterations / 2**squarings) - 1):
+            vector = power @ _unit(vector)
+        vector = gram @ _unit(vector)
         value = _length(vector)
-        for _ in range(self.iterations):
-            vector = gram @ (vector / value.clamp(min=1e-30))
-            value = _length(vector)
-        return (vector / value.clamp(min=1e-30)).squeeze(-1), value.squeeze(-1).squeeze(-1)
+        vector = (vector / value.clamp(min=_TINY)).squeeze(-1)
+        return vector * torch.exp(-1j * torch.angle(vector[:, :1])), value.squeeze(-1)
+
+
+def _waves(size: int, width: int) -> Tensor:
+    """(size, 2 width − 1) complex exponentials of the lags −(width − 1) … width − 1 at the pixels of a centred image."""
+    pixels = torch.arange(size, dtype=torch.float64) - size // 2
+    lags = torch.arange(1 - width, width, dtype=torch.float64)
+    return torch.exp(2j * math.pi / size * torch.outer(pixels, lags)).to(torch.complex64)
 
 
 def _length(vector: Tensor) -> Tensor:
-    """(..., 1, 1) norm of column vectors (..., n, 1)."""
-    real = torch.view_as_real(vector)
-    return real.square().sum((-3, -1)).sqrt().unsqueeze(-1)
+    """(pixel, 1, 1) norm of column vectors (pixel, coil, 1)."""
+    return (vector.mH @ vector).real.sqrt()
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return vector / _length(vector).clamp(min=_TINY)
