@@ -223,7 +223,9 @@ def with_maps(recipe: Recipe, data: ReconInput) -> ReconInput:
     """The input as the model asks for it."""
     if not recipe.model.needs_maps:
         return data
-    return replace(data, maps=recipe.maps(data.kspace, data.acs, data.acs_readout))
+    sets = getattr(recipe.model, "map_sets", 1)
+    maps = recipe.maps.sets(data.kspace, data.acs, data.acs_readout, sets)
+    return replace(data, maps=maps if sets > 1 else maps[:, 0])
 
 
 def _now(device: str) -> float:

@@ -71,7 +71,7 @@ def _volume(recipe: Recipe, acquisition: Acquisition) -> Volume:
 
     def reconstruct(kspace: torch.Tensor) -> torch.Tensor:
         copies = kspace.shape[0] // data.kspace.shape[0]
-        repeated = None if data.maps is None else data.maps.repeat(copies, 1, 1, 1)
+        repeated = None if data.maps is None else data.maps.repeat(copies, *[1] * (data.maps.ndim - 1))
         given = replace(data, kspace=kspace, maps=repeated)
         result = recipe.model(given)
         check_result(recipe, given, result)

@@ -11,9 +11,9 @@ ORDER = [
     ["quantity", "identity", "sources", "progress", "files", "scores"],
     ["acquisition"],
     ["sampling"],
-    ["operators", "scan_time"],
-    ["maps", "reconstruction", "energy"],
-    ["pipeline"],
+    ["operators", "wavelets", "noise", "coils", "scan_time"],
+    ["maps", "g_factor", "reconstruction", "energy"],
+    ["encoding", "pipeline"],
     ["training", "images", "truth", "metrics"],
     ["qa"],
     ["rows"],
@@ -36,7 +36,10 @@ ORDER = [
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # What a folder may take from `bench`.
 ALLOWED = {
-    "models": {"pipeline", "training", "errors", "operators", "maps", "reconstruction", "sampling", "acquisition"},
+    "models": {
+        *("errors", "acquisition", "sampling", "operators", "wavelets", "noise", "maps", "reconstruction", "encoding"),
+        *("pipeline", "training"),
+    },
     "datasets": {"errors", "files", "sources", "identity", "acquisition", "operators"},
     "configs": set(),
 }

@@ -1,0 +1,212 @@
+"""The encoding of parallel imaging as iterative solvers use it: normal equations of independent systems.
+
+A mask of whole lines leaves the readout alone: after one inverse FFT along it every column of a slice is a system of its own,
+with short FFTs along ky and nothing to do where there is no object. A mask over the plane makes each slice one system.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .coils import compression, mix, whitening
+from .noise import noise_level
+from .operators import combine, sample, to_image
+from .reconstruction import ReconInput
+
+_CHUNK = {"cpu": 2**18, "cuda": 2**25}
+"""Coil samples that are worked on at a time: few enough for the cache of a CPU, enough to keep a GPU busy."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Systems:
+    """Systems AᴴA x = Aᴴy, solved side by side; `space` is (ky,) where each is a column and (ky, kx) where it is a slice."""
+
+    maps: Tensor
+    """(system, set, coil, *space), whitened where the noise is known."""
+    right: Tensor
+    """(system, set, *space) Aᴴy."""
+    mask: Tensor
+    """(*space) 1 where sampled, in the order of an FFT: its transforms need no shifts, as AᴴA only knows distances."""
+    noise: Tensor
+    """(system,) standard deviation of the noise in a real or imaginary part of a sample y."""
+    scale: Tensor
+    """(system,) mean ‖Aᴴy‖² of the systems of its slice."""
+    slices: Tensor
+    """(system,) slice of each system."""
+    place: Tensor
+    """(system,) the slice again, counted from 0 among those worked on together."""
+    columns: Tensor | None
+    """(system,) column of each system, None where a system is a slice."""
+    readout: int
+    """Columns of a slice."""
+
+    def normal(self, image: Tensor) -> Tensor:
+        """(system, set, *space) AᴴA image."""
+        dims = tuple(range(-self.mask.ndim, 0))
+        # With one set there is nothing to sum, and the sum would be a copy.
+        coil_images = self.maps[:, 0] * image[:, :1] if self.maps.shape[1] == 1 else (self.maps * image.unsqueeze(2)).sum(1)
+        spectrum = torch.fft.fftn(coil_images, dim=dims).mul_(self.mask)
+        coil_images = torch.fft.ifftn(spectrum, dim=dims)
+        return (self.maps.conj() * coil_images.unsqueeze(1)).sum(2)
+
+    def select(self, kept: Tensor) -> Systems:
+        """Those of the systems that a (system,) mask keeps."""
+        return replace(
+            self,
+            maps=self.maps[kept],
+            right=self.right[kept],
+            noise=self.noise[kept],
+            scale=self.scale[kept],
+            slices=self.slices[kept],
+            place=self.place[kept],
+            columns=None if self.columns is None else self.columns[kept],
+        )
+
+    def put(self, image: Tensor, into: Tensor) -> None:
+        """Writes solutions (system, set, *space) to their places in a volume (slice, set, ky, kx)."""
+        if self.columns is None:
+            into[self.slices] = image
+        else:
+            into.permute(0, 3, 1, 2)[self.slices, self.columns] = image
+
+    def each_slice(self, number: Tensor) -> Tensor:
+        """(slice, 1, 1, 1) a number (system,) that is the same for all systems of a slice."""
+        first = torch.nn.functional.pad(self.place.diff(), (1, 0), value=1) > 0
+        return number[first][:, None, None, None]
+
+    def pictures(self, image: Tensor) -> Tensor:
+        """(system, set, *space) → (slice, set, a, b): whole slices, transposed where systems are columns, else as they are."""
+        if self.columns is None:
+            return image
+        pictures = image.new_zeros(int(self.place[-1]) + 1, self.readout, *image.shape[1:])
+        pictures[self.place, self.columns] = image
+        return pictures.transpose(1, 2)
+
+    def systems(self, pictures: Tensor) -> Tensor:
+        """The inverse of `pictures` where there is an object."""
+        return pictures if self.columns is None else pictures.transpose(1, 2)[self.place, self.columns]
+
+
+def encode(
+    data: ReconInput, *, whole_slices: bool = False, prewhiten: bool = True, virtual_coils: int | None = None
+) -> Iterator[Systems]:
+    """The systems of a volume, some at a time; what no map reaches is left out.
+
+    Args:
+        data: with maps (slice, coil, ky, kx) or (slice, set, coil, ky, kx).
+        whole_slices: keeps the columns of a slice together, for methods that look at pictures.
+        prewhiten: weights the coils by the inverse of their noise covariance where that is known.
+        virtual_coils: compresses the coils of each slice to so many at most.
+    """
+    assert data.maps is not None
+    maps = data.maps if data.maps.ndim == 5 else data.maps.unsqueeze(1)
+    if not (maps != 0).any():
+        return
+    mixing = whitening(data.noise_cov) if prewhiten and data.noise_cov is not None else None
+    if virtual_coils is not None and virtual_coils < data.kspace.shape[1]:
+        kept = compression(data.kspace if mixing is None else mix(mixing, data.kspace), virtual_coils)
+        mixing = kept if mixing is None else kept @ mixing
+    noise = noise_level(data.kspace, data.noise_cov)
+    if mixing is not None:
+        mixing = mixing * _keeping_scale(mixing, maps[:, 0])
+        noise = noise * _gain(mixing, data.noise_cov)
+    chunk = _CHUNK[data.kspace.device.type]
+    if data.mask.shape[-1] == 1:
+        yield from _columns(data, maps, mixing, noise, chunk, whole_slices)
+    else:
+        yield from _slices(data, maps, mixing, noise, chunk)
+
+
+def _keeping_scale(mixing: Tensor, maps: Tensor) -> Tensor:
+    """(slice, 1, 1) factor that gives mixed maps unit norm on average, so that a weight means the same as without mixing."""
+    samples = maps.flatten(2)
+    seen = (samples != 0).any(1).sum(1).clamp(min=1)[:, None, None]
+    gram = (samples @ samples.mH) / seen
+    power = (mixing @ gram @ mixing.mH).diagonal(dim1=-2, dim2=-1).real.sum(-1)[:, None, None]
+    return torch.where(power > 0, power, 1).rsqrt()
+
+
+def _gain(mixing: Tensor, noise_cov: Tensor | None) -> Tensor:
+    """(slice or 1,) factor by which mixing changes the noise of a coil, root mean square over the coils."""
+    covariance = torch.eye(mixing.shape[-1], device=mixing.device) if noise_cov is None else noise_cov
+    after = (mixing @ covariance.to(mixing.dtype) @ mixing.mH).diagonal(dim1=-2, dim2=-1).real.mean(-1)
+    return (after / covariance.diagonal().real.mean()).sqrt()
+
+
+def _columns(
+    data: ReconInput, maps: Tensor, mixing: Tensor | None, noise: Tensor, chunk: int, whole_slices: bool
+) -> Iterator[Systems]:
+    _, _, coils, height, readout = maps.shape
+    lines = data.mask[:, 0].nonzero()[:, 0]
+    hybrid = to_image(data.kspace[:, :, lines], dims=(-1,))
+    waves = _waves(lines, height)
+    mask = torch.fft.ifftshift(data.mask[:, 0]).to(data.kspace.real.dtype)
+    seen = (maps != 0).flatten(1, 3).any(1)
+
+    def at(volume: Tensor, slices: Tensor, columns: Tensor) -> Tensor:
+        """(column, ..., coil, ky) of a (slice, ..., coil, ky, kx) volume, its coils mixed."""
+        some = volume.movedim(-1, 1)[slices, columns]
+        if mixing is None:
+            return some
+        return mixing.expand(len(data.kspace), -1, -1)[slices].reshape(len(some), *[1] * (some.ndim - 3), -1, coils) @ some
+
+    if whole_slices:
+        used = seen.any(1).nonzero()[:, 0]
+        groups = torch.split(used, max(1, chunk // (coils * height * readout)))
+        chunks = [(seen & torch.isin(torch.arange(len(seen), device=used.device), group)[:, None]).nonzero() for group in groups]
+    else:
+        chunks = list(torch.split(seen.nonzero(), max(1, chunk // (coils * height))))
+    # What is left to do is measured against a whole slice, so that nothing depends on how slices are cut up.
+    rights, power = [], data.kspace.real.new_zeros(len(seen), readout)
+    for slices, columns in (places.unbind(1) for places in chunks):
+        coil_lines = at(hybrid, slices, columns) @ waves
+        rights.append((at(maps, slices, columns).conj() * coil_lines.unsqueeze(1)).sum(2))
+        power[slices, columns] = torch.view_as_real(rights[-1]).square().sum((1, 2, 3))
+    scale = power.sum(1) / seen.sum(1).clamp(min=1)
+    for right, (slices, columns) in zip(rights, (places.unbind(1) for places in chunks), strict=True):
+        yield Systems(
+            maps=at(maps, slices, columns),
+            right=right,
+            mask=mask,
+            noise=noise[slices],
+            scale=scale[slices],
+            slices=slices,
+            place=torch.unique_consecutive(slices, return_inverse=True)[1],
+            columns=columns,
+            readout=readout,
+        )
+
+
+def _slices(data: ReconInput, maps: Tensor, mixing: Tensor | None, noise: Tensor, chunk: int) -> Iterator[Systems]:
+    seen = (maps != 0).flatten(1).any(1).nonzero()[:, 0]
+    mask = torch.fft.ifftshift(data.mask).to(data.kspace.real.dtype)
+    for slices in torch.split(seen, max(1, chunk // data.kspace[0].numel())):
+        some, measured = maps[slices], sample(data.kspace[slices], data.mask)
+        if mixing is not None:
+            mixed = mixing.expand(len(data.kspace), -1, -1)[slices]
+            some, measured = mix(mixed.unsqueeze(1), some), mix(mixed, measured)
+        right = combine(to_image(measured).unsqueeze(1), some)
+        scale = torch.view_as_real(right).square().flatten(1).sum(1)
+        yield Systems(
+            maps=some,
+            right=right,
+            mask=mask,
+            noise=noise[slices],
+            scale=scale,
+            slices=slices,
+            place=torch.arange(len(slices), device=slices.device),
+            columns=None,
+            readout=data.kspace.shape[-1],
+        )
+
+
+def _waves(lines: Tensor, height: int) -> Tensor:
+    """(line, ky) the unitary, centred inverse DFT from the sampled lines alone."""
+    positions = torch.arange(height, dtype=torch.float64, device=lines.device) - height // 2
+    angles = torch.outer((lines - height // 2).double(), positions) * (2 * math.pi / height)
+    return torch.polar(torch.full_like(angles, height**-0.5), angles).to(torch.complex64)

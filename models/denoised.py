@@ -1,0 +1,93 @@
+"""The full scan, denoised: what a network must beat before it may be called better than the full scan."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bench.errors import NotApplicable
+from ..bench.reconstruction import ReconInput, ReconResult, from_sets
+from ..bench.sampling.mask import Mask
+from ..bench.wavelets import Wavelets
+from .fista import cycle
+from .parallel_imaging import ParallelImaging
+from .wavelet import shrink
+
+_RAYLEIGH_MEDIAN = math.sqrt(2 * math.log(2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoised(ParallelImaging):
+    """The image of a full scan, combined for the best SNR, its wavelet details soft-thresholded and averaged over shifts.
+
+    Source: Coifman, Donoho, Translation-invariant de-noising (1995). The noise is estimated from the finest diagonal details
+    inside the object, by their median. A learned reconstruction of half the lines also denoises; this baseline does
+    nothing else.
+
+    Raises:
+        HalfscanError: a setting out of range.
+    """
+
+    strength: float = 0.5
+    """Threshold, in standard deviations of the noise in a real or imaginary part [1]; 0 leaves the full scan as it is."""
+    levels: int = 4
+    """Scales of the wavelets."""
+    shifts: int = 16
+    """Positions of the wavelets' grid that are averaged."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_at_least(strength=0, levels=1, shifts=1)
+
+    def check(self, mask: Mask, coils: int) -> None:
+        """Refuses whatever is not a full scan.
+
+        Raises:
+            NotApplicable: lines are missing.
+        """
+        super().check(mask, coils)
+        if not np.array_equal(mask.sampled, mask.acquired):
+            raise NotApplicable(
+                f"model=denoised is the baseline of a full scan and {mask.lines_sampled} of {mask.lines_acquired} lines are "
+                "sampled: use sampling.acceleration=1, or model=wavelet"
+            )
+
+    def __call__(self, data: ReconInput) -> ReconResult:
+        slices, _, height, readout = data.kspace.shape
+        image = data.kspace.new_zeros(slices, self.map_sets, height, readout)
+        for systems in self.encode(data, whole_slices=True):
+            # Without gaps AᴴA is the power of the maps, and dividing by it the combination of the highest SNR.
+            power = torch.view_as_real(systems.maps).square().sum((2, -1))
+            seen = power > 0
+            full = systems.pictures(torch.where(seen, systems.right / torch.where(seen, power, 1), 0))
+            threshold = self.strength * noise_level(full, systems.pictures(seen).any(1, keepdim=True))
+            spun = [shrink(full, threshold, self.levels, iter([shift])) for shift in cycle(2**self.levels, self.shifts)]
+            systems.put(systems.systems(torch.stack(spun).mean(0)) * seen, image)
+        return from_sets(image, data.field_of_view)
+
+
+def noise_level(pictures: Tensor, inside: Tensor) -> Tensor:
+    """(slice, 1, 1, 1) standard deviation of the noise in a real or imaginary part.
+
+    Source: Donoho, Johnstone, Biometrika 81:425 (1994); the median of a complex number's magnitude is that of Rayleigh.
+
+    Args:
+        pictures: (slice, set, a, b) complex.
+        inside: (slice, 1, a, b) True inside the object; details that reach over its edge are left out.
+    """
+    a, b = pictures.shape[-2:]
+    size = Wavelets.fitting((a, b), 1)
+    half = (size[0] // 2, size[1] // 2)
+    wavelets = Wavelets(size, 1, pictures.device)
+    planes = pictures.real.new_zeros(2, len(pictures), *size)
+    planes[0, :, :a, :b], planes[1, :, :a, :b] = pictures[:, 0].real, pictures[:, 0].imag
+    details = torch.linalg.vector_norm(wavelets.analyse(planes)[..., half[0] :, half[1] :], dim=0)
+    # A detail looks at eight pixels along each axis.
+    padded = torch.nn.functional.pad(inside[:, 0].float(), (0, size[1] - b + 6, 0, size[0] - a + 6))
+    whole = -torch.nn.functional.max_pool2d(-padded[:, None], 8, stride=2)[:, 0] > 0
+    levels = [one[kept].median() if kept.any() else one.new_zeros(()) for one, kept in zip(details, whole, strict=True)]
+    return (torch.stack(levels) / _RAYLEIGH_MEDIAN)[:, None, None, None]
