@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -31,6 +32,7 @@ class Finding:
 EXTRAS = {
     "hydra_plugins.hydra_joblib_launcher": ("joblib launcher", "pip install hydra-joblib-launcher"),
     "hydra_plugins.hydra_submitit_launcher": ("submitit (Slurm) launcher", "pip install hydra-submitit-launcher"),
+    "sigpy": ("SigPy, for model=sigpy", 'pip install "halfscan[sigpy]"'),
 }
 
 
@@ -48,6 +50,8 @@ def examine(store_uri: str, out: Path) -> Iterator[Finding]:
     yield _sample()
     for module, (name, mend) in EXTRAS.items():
         yield (Finding(name, "ok", "installed") if _importable(module) else Finding(name, "absent", "not installed", mend))
+    bart = shutil.which("bart")
+    yield Finding("BART, for model=bart", "ok" if bart else "absent", bart or "not on PATH", "" if bart else "apt install bart")
     yield _folder("output folder", out, "name another with out=")
     yield _store(store_uri)
 
@@ -114,10 +118,11 @@ def _importable(module: str) -> bool:
 def print_findings(findings: list[Finding]) -> None:
     """A table: state, what, detail, mend."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     style = {"ok": "green", "absent": "yellow", "broken": "red"}
     table = Table("", "what", "found", "mend")
     for finding in findings:
-        table.add_row(f"[{style[finding.state]}]{finding.state}[/]", finding.name, finding.detail, finding.mend)
+        table.add_row(f"[{style[finding.state]}]{finding.state}[/]", *map(escape, (finding.name, finding.detail, finding.mend)))
     Console().print(table)

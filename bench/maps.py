@@ -133,7 +133,7 @@ class Espirit:
                 kept = torch.where(value > self.crop, vector, 0).reshape(stop - start, readout, coils)
                 maps[one, :, start:stop] = kept.permute(2, 0, 1)
                 if one + 1 < sets:
-                    gram = gram - value.unsqueeze(-1) * (vector.unsqueeze(-1) * vector.unsqueeze(-2).conj())
+                    gram = _without(gram, vector.unsqueeze(-1))
 
     def _projection(self, region: Tensor) -> Tensor:
         """(coil, w, w, coil, w, w): projection onto the row space of the calibration matrix, w the kernel's width."""
@@ -190,6 +190,12 @@ def _waves(size: int, width: int) -> Tensor:
     pixels = torch.arange(size, dtype=torch.float64) - size // 2
     lags = torch.arange(1 - width, width, dtype=torch.float64)
     return torch.exp(2j * math.pi / size * torch.outer(pixels, lags)).to(torch.complex64)
+
+
+def _without(gram: Tensor, vector: Tensor) -> Tensor:
+    """The Hermitian matrices between what is orthogonal to unit vectors (pixel, coil, 1), however well these are known."""
+    rest = gram - vector @ (vector.mH @ gram)
+    return rest - (rest @ vector) @ vector.mH
 
 
 def _length(vector: Tensor) -> Tensor:

@@ -41,19 +41,21 @@ class Wavelets:
 
     def analyse(self, pictures: Tensor) -> Tensor:
         """Coefficients of the same shape: the coarse scale in the corner at (0, 0), ever finer ones around it."""
-        coefficients = pictures.clone()
-        for along_a, along_b in self._matrices:
+        (along_a, along_b), *coarser = self._matrices
+        coefficients = along_a @ pictures @ along_b.mT
+        for along_a, along_b in coarser:
             part = coefficients[..., : len(along_a), : len(along_b)]
             part.copy_(along_a @ part @ along_b.mT)
         return coefficients
 
     def synthesise(self, coefficients: Tensor) -> Tensor:
         """The inverse of `analyse`, and its adjoint."""
-        pictures = coefficients.clone()
-        for along_a, along_b in reversed(self._matrices):
-            part = pictures[..., : len(along_a), : len(along_b)]
-            part.copy_(along_a.mT @ part @ along_b)
-        return pictures
+        (along_a, along_b), *coarser = self._matrices
+        pictures = coefficients.clone() if coarser else coefficients
+        for small_a, small_b in reversed(coarser):
+            part = pictures[..., : len(small_a), : len(small_b)]
+            part.copy_(small_a.mT @ part @ small_b)
+        return along_a.mT @ pictures @ along_b
 
 
 @lru_cache(maxsize=64)

@@ -164,10 +164,63 @@ class ZeroFilled(Model):
 
 
 @dataclass
-class Sense(Model):
+class ParallelImaging(Model):
+    map_sets: int = MISSING
+    prewhiten: bool = MISSING
+    virtual_coils: int | None = None
+
+
+@dataclass
+class Sense(ParallelImaging):
     regularisation: float = MISSING
     iterations: int = MISSING
     tolerance: float = MISSING
+
+
+@dataclass
+class Wavelet(Sense):
+    levels: int = MISSING
+    spin: bool = MISSING
+
+
+@dataclass
+class TotalVariation(Sense):
+    inner_iterations: int = MISSING
+
+
+@dataclass
+class Denoised(ParallelImaging):
+    strength: float = MISSING
+    levels: int = MISSING
+    shifts: int = MISSING
+
+
+@dataclass
+class Grappa(Model):
+    kernel_readout: int = MISSING
+    kernel_lines: int = MISSING
+    regularisation: float = MISSING
+    combination: str = MISSING
+
+
+@dataclass
+class Homodyne(Model):
+    weighting: str = MISSING
+    combination: str = MISSING
+
+
+@dataclass
+class Pocs(Model):
+    iterations: int = MISSING
+    tolerance: float = MISSING
+    combination: str = MISSING
+
+
+@dataclass
+class Outside(Model):
+    method: str = MISSING
+    regularisation: float = MISSING
+    iterations: int = MISSING
 
 
 @dataclass
@@ -240,7 +293,18 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "poisson_disc": PoissonDisc,
     },
     "protocol": {"cartesian": Protocol},
-    "model": {"zero_filled": ZeroFilled, "sense": Sense, "unet": UNet},
+    "model": {
+        "zero_filled": ZeroFilled,
+        "sense": Sense,
+        "wavelet": Wavelet,
+        "total_variation": TotalVariation,
+        "denoised": Denoised,
+        "grappa": Grappa,
+        "homodyne": Homodyne,
+        "pocs": Pocs,
+        "outside": Outside,
+        "unet": UNet,
+    },
     "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},
     "metrics": {"profiles": Profiles},

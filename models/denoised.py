@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..bench.encoding import Systems
 from ..bench.errors import NotApplicable
 from ..bench.reconstruction import ReconInput, ReconResult, from_sets
 from ..bench.sampling.mask import Mask
 from ..bench.wavelets import Wavelets
 from .fista import cycle
 from .parallel_imaging import ParallelImaging
-from .wavelet import shrink
+from .wavelet import check_levels, shrink
 
 _RAYLEIGH_MEDIAN = math.sqrt(2 * math.log(2))
 
@@ -32,7 +33,7 @@ class Denoised(ParallelImaging):
         HalfscanError: a setting out of range.
     """
 
-    strength: float = 0.5
+    strength: float = 0.75
     """Threshold, in standard deviations of the noise in a real or imaginary part [1]; 0 leaves the full scan as it is."""
     levels: int = 4
     """Scales of the wavelets."""
@@ -41,7 +42,8 @@ class Denoised(ParallelImaging):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_at_least(strength=0, levels=1, shifts=1)
+        self.check_at_least(strength=0, shifts=1)
+        check_levels(self.levels)
 
     def check(self, mask: Mask, coils: int) -> None:
         """Refuses whatever is not a full scan.
@@ -60,14 +62,23 @@ class Denoised(ParallelImaging):
         slices, _, height, readout = data.kspace.shape
         image = data.kspace.new_zeros(slices, self.map_sets, height, readout)
         for systems in self.encode(data, whole_slices=True):
-            # Without gaps AᴴA is the power of the maps, and dividing by it the combination of the highest SNR.
-            power = torch.view_as_real(systems.maps).square().sum((2, -1))
-            seen = power > 0
-            full = systems.pictures(torch.where(seen, systems.right / torch.where(seen, power, 1), 0))
+            seen = (systems.maps != 0).any(2)
+            full = systems.pictures(_combined(systems, seen))
             threshold = self.strength * noise_level(full, systems.pictures(seen).any(1, keepdim=True))
             spun = [shrink(full, threshold, self.levels, iter([shift])) for shift in cycle(2**self.levels, self.shifts)]
             systems.put(systems.systems(torch.stack(spun).mean(0)) * seen, image)
         return from_sets(image, data.field_of_view)
+
+
+def _combined(systems: Systems, seen: Tensor) -> Tensor:
+    """(system, set, *space) the combination of the highest SNR: without gaps AᴴA is a matrix of the sets of each pixel."""
+    if systems.maps.shape[1] == 1:
+        power = torch.view_as_real(systems.maps).square().sum((2, -1))
+        return systems.right / torch.where(seen, power, 1)
+    # Sets that were orthogonal are so no longer once their coils are whitened or compressed.
+    maps = systems.maps.movedim((1, 2), (-1, -2))
+    gram = maps.mH @ maps + torch.diag_embed((~seen).movedim(1, -1).to(maps.dtype))
+    return torch.linalg.solve(gram, systems.right.movedim(1, -1).unsqueeze(-1)).squeeze(-1).movedim(-1, 1)
 
 
 def noise_level(pictures: Tensor, inside: Tensor) -> Tensor:

@@ -52,7 +52,8 @@ class Sense(ParallelImaging):
         place = torch.arange(len(solution), device=solution.device)
         x, residual, direction = torch.zeros_like(solution), systems.right.clone(), systems.right.clone()
         power = _power(residual)
-        stop = (self.tolerance**2 * systems.scale).view_as(power)
+        # Below the rounding of the numbers steps are 0 / 0 before long.
+        stop = (max(self.tolerance, torch.finfo(power.dtype).eps) ** 2 * systems.scale).view_as(power)
         for _ in range(self.iterations):
             active = power > stop
             left = int(active.sum())

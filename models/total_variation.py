@@ -25,7 +25,7 @@ class TotalVariation(ParallelImaging):
         HalfscanError: a setting out of range.
     """
 
-    regularisation: float = 0.2
+    regularisation: float = 0.3
     """λ, in standard deviations of the noise [1]."""
     iterations: int = 60
     """FISTA steps at most."""

@@ -29,7 +29,7 @@ class Wavelet(ParallelImaging):
         HalfscanError: a setting out of range.
     """
 
-    regularisation: float = 0.4
+    regularisation: float = 0.3
     """λ, in standard deviations of the noise [1]."""
     iterations: int = 40
     """FISTA steps at most."""
@@ -42,10 +42,9 @@ class Wavelet(ParallelImaging):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_at_least(regularisation=0, iterations=1, levels=1)
+        self.check_at_least(regularisation=0, iterations=1)
         self.check_share("tolerance")
-        if self.levels > 10:
-            raise HalfscanError(f"model.levels={self.levels} must be at most 10: no matrix has more scales")
+        check_levels(self.levels)
 
     def __call__(self, data: ReconInput) -> ReconResult:
         return reconstruct(
@@ -55,6 +54,12 @@ class Wavelet(ParallelImaging):
     def _prox(self) -> Prox:
         shifts = cycle(2**self.levels, self.iterations) if self.spin else None
         return lambda pictures, threshold: shrink(pictures, threshold, self.levels, shifts)
+
+
+def check_levels(levels: int) -> None:
+    """Refuses scales that are none, and more than a matrix has."""
+    if not 1 <= levels <= 10:
+        raise HalfscanError(f"model.levels={levels} must lie between 1 and 10")
 
 
 def shrink(pictures: Tensor, threshold: Tensor, levels: int, shifts: Iterator[tuple[int, int]] | None) -> Tensor:

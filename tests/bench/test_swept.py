@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,20 @@ PATTERN_SWEPT = {
 }
 QA_SWEPT = ["replicas=4", "sites=2", "spacing=12", "point_amplitude=0.1", "lesion_contrast=0.4", "lesion_radius=1.5"]
 SENSE_SWEPT = ["model.regularisation=0.1", "model.iterations=1", "model.tolerance=0.3"]
+PARTIAL = "sampling=partial_fourier sampling.acceleration=1"
+# Settings of models beside the sampling that they are for; of solvers those that come from the bench, or one that tells that
+# they arrive: the rest is in the tests of each model.
+MODEL_SWEPT = {
+    "sense": ("sampling.acceleration=3", ["map_sets=2", "virtual_coils=2"]),
+    "wavelet": ("sampling.acceleration=3", ["regularisation=2", "map_sets=2"]),
+    "total_variation": ("sampling.acceleration=3", ["regularisation=2"]),
+    "denoised": ("sampling.acceleration=1", ["strength=2"]),
+    "grappa": ("sampling.acceleration=3", ["kernel_readout=3", "kernel_lines=2", "regularisation=0.1", "combination=rss"]),
+    "homodyne": (PARTIAL, ["weighting=ramp", "combination=rss"]),
+    "pocs": (PARTIAL, ["iterations=1", "tolerance=0.5", "combination=rss"]),
+    "bart": ("sampling.acceleration=3", ["method=wavelet", "regularisation=0.1", "iterations=1"]),
+    "sigpy": ("sampling.acceleration=3", ["method=wavelet", "regularisation=0.1", "iterations=1"]),
+}
 SAMPLE_SWEPT = ["coils=3", "snr=20", "noise_correlation=0.3", "slices=2", "data_seed=1"]
 
 
@@ -121,6 +136,28 @@ def test_every_setting_of_a_pattern_changes_the_rows(pattern: str, small: list[s
     assert run(*base, PATTERN_SWEPT[pattern]) == 0
     before, after = rows_of(work)
     assert before != after
+
+
+@pytest.mark.parametrize(("model", "change"), [(name, one) for name, (_, those) in MODEL_SWEPT.items() for one in those])
+def test_every_setting_of_a_model_changes_the_scores(model: str, change: str, small: list[str], work: Path) -> None:
+    if model == "bart" and shutil.which("bart") is None:
+        pytest.skip("not applicable: no bart on PATH")
+    if model == "sigpy":
+        pytest.importorskip("sigpy")
+    base = [*small, f"model={model}", *MODEL_SWEPT[model][0].split()]
+    assert run(*base) == 0
+    assert run(*base, f"model.{change}") == 0
+    before, after = rows_of(work)
+    assert before["nmse@mvue"] != after["nmse@mvue"]
+
+
+@pytest.mark.parametrize("model", ["sense", "wavelet"])
+def test_whitening_by_the_data_s_noise_covariance_changes_the_scores(model: str, work: Path) -> None:
+    base = ["dataset=sample", "dataset.slices=1", "dataset.coils=3", "dataset.noise_correlation=0.4", f"model={model}"]
+    assert run(*base) == 0
+    assert run(*base, "model.prewhiten=false") == 0
+    before, after = rows_of(work)
+    assert before["nmse@mvue"] != after["nmse@mvue"]
 
 
 @pytest.mark.parametrize("setting", QA_SWEPT)

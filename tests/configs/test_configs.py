@@ -73,6 +73,8 @@ def test_claims_may_stand_together() -> None:
     assert list(compose("run", ["claim=[half_time,double_snr]"]).claims) == ["half_time", "double_snr"]
 
 
+# Choices that are another one with other settings.
+VARIANTS = {"zero_filled_rss", "bart_wavelet", "sigpy_wavelet"}
 # Defaults that a file is there to choose; of the rest it says what the code says.
 OWN = {"acs_lines", "dimension", "echo_train_length", "echo_spacing_s", "partitions", "dummies", "assumed", "clinical"}
 
@@ -91,7 +93,7 @@ def test_defaults_of_yaml_and_code_agree() -> None:
             continue
         node = compose("run", [f"{group}={choice}", *(["dataset.path=x"] if choice == "array" else [])])[group]
         for name, parameter in inspect.signature(get_class(node._target_)).parameters.items():
-            own = choice == "zero_filled_rss" or name in OWN
+            own = choice in VARIANTS or name in OWN
             if parameter.default is not inspect.Parameter.empty and not own and name in node:
                 default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
                 assert node[name] == default, f"{group}/{choice}: {name}"
