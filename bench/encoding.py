@@ -18,7 +18,7 @@ from .noise import noise_level
 from .operators import combine, sample, to_image
 from .reconstruction import ReconInput
 
-_CHUNK = {"cpu": 2**18, "cuda": 2**25}
+_CHUNK = {"cpu": 2**17, "cuda": 2**25}
 """Coil samples that are worked on at a time: few enough for the cache of a CPU, enough to keep a GPU busy."""
 
 
@@ -46,13 +46,21 @@ class Systems:
     """Columns of a slice."""
 
     def normal(self, image: Tensor) -> Tensor:
-        """(system, set, *space) AᴴA image."""
+        """(system, set, *space) AᴴA image; a few systems at a time, so that coil images stay in the cache."""
+        result = torch.empty_like(image)
+        step = max(1, _CHUNK[image.device.type] // self.maps[0, 0].numel())
+        for start in range(0, len(image), step):
+            some = slice(start, start + step)
+            result[some] = self._normal(self.maps[some], image[some])
+        return result
+
+    def _normal(self, maps: Tensor, image: Tensor) -> Tensor:
         dims = tuple(range(-self.mask.ndim, 0))
         # With one set there is nothing to sum, and the sum would be a copy.
-        coil_images = self.maps[:, 0] * image[:, :1] if self.maps.shape[1] == 1 else (self.maps * image.unsqueeze(2)).sum(1)
+        coil_images = maps[:, 0] * image[:, :1] if maps.shape[1] == 1 else (maps * image.unsqueeze(2)).sum(1)
         spectrum = torch.fft.fftn(coil_images, dim=dims).mul_(self.mask)
         coil_images = torch.fft.ifftn(spectrum, dim=dims)
-        return (self.maps.conj() * coil_images.unsqueeze(1)).sum(2)
+        return (maps.conj() * coil_images.unsqueeze(1)).sum(2)
 
     def select(self, kept: Tensor) -> Systems:
         """Those of the systems that a (system,) mask keeps."""

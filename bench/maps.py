@@ -141,10 +141,12 @@ class Espirit:
         patches = region.unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)
         matrix = patches.permute(1, 2, 0, 3, 4).reshape(-1, coils * self.kernel**2)
         # The Gram matrix is small and squares the condition number: double precision keeps the small singular values.
-        matrix = matrix.to(torch.complex128)
-        power, vectors = torch.linalg.eigh(matrix.mH @ matrix)
+        double = matrix.to(torch.complex128)
+        gram = double.mH @ double
+        del double, matrix, patches
+        power, vectors = torch.linalg.eigh(gram)
         singular = power.clamp(min=0).sqrt()
-        kept = vectors[:, singular > self.threshold * singular[-1]].conj()
+        kept = vectors[:, singular > self.threshold * singular[-1]].conj().to(region.dtype)
         return (kept @ kept.mH).reshape(2 * (coils, self.kernel, self.kernel))
 
     def _pixel_gram(self, projection: Tensor, matrix: tuple[int, int], rows: int) -> Iterator[tuple[int, Tensor]]:
@@ -175,14 +177,16 @@ class Espirit:
         for _ in range(squarings):
             power = power @ power
         # The column of the strongest coil is never orthogonal to the dominant eigenvector where an object is seen.
-        strongest = power.diagonal(dim1=-2, dim2=-1).real.argmax(-1)
+        strongest = power.diagonal(dim1=-2, dim2=-1).real.mT.contiguous().argmax(0)
         vector = power.gather(-1, strongest[:, None, None].expand(-1, gram.shape[-1], 1))
         for _ in range(math.ceil(self.iterations / 2**squarings) - 1):
             vector = power @ _unit(vector)
         vector = gram @ _unit(vector)
         value = _length(vector)
         vector = (vector / value.clamp(min=_TINY)).squeeze(-1)
-        return vector * torch.exp(-1j * torch.angle(vector[:, :1])), value.squeeze(-1)
+        # A first coil that sees nothing has no phase to take.
+        first = vector[:, :1]
+        return vector * torch.where(first == 0, 1, torch.sgn(first).conj()), value.squeeze(-1)
 
 
 def _waves(size: int, width: int) -> Tensor:

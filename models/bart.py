@@ -32,17 +32,16 @@ class Bart(Outside):
     def find(self) -> None:
         find_bart()
 
-    def solve(self, kspace: ComplexArray, maps: ComplexArray, mask: ComplexArray) -> ComplexArray:
+    def solve(self, kspace: ComplexArray, maps: ComplexArray, mask: ComplexArray, weight: float) -> ComplexArray:
         with tempfile.TemporaryDirectory(prefix="halfscan-bart-") as name:
             folder = Path(name)
             write_slice(folder, kspace, maps, mask)
-            run_bart(*self.command(), folder=folder)
+            run_bart(*self.command(weight), folder=folder)
             return read_cfl(folder / "image").reshape(mask.shape)
 
-    def command(self) -> tuple[str, ...]:
+    def command(self, weight: float) -> tuple[str, ...]:
         """BART's arguments for files of `write_slice`; the image goes to `image`."""
-        weight = f"{self.regularisation:.9g}"
-        penalty = ("-l2", f"-r{weight}") if self.method == "sense" else (f"-RW:3:0:{weight}",)
+        penalty = ("-l2", f"-r{weight:.9g}") if self.method == "sense" else (f"-RW:3:0:{weight:.9g}",)
         # -w1 leaves the scale of the data alone; -p names the samples, for a measured zero is one too.
         return ("pics", "-w1", *penalty, f"-i{self.iterations}", "-pmask", "kspace", "maps", "image")
 

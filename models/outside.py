@@ -10,6 +10,7 @@ import torch
 
 from ..bench.acquisition import ComplexArray
 from ..bench.errors import HalfscanError
+from ..bench.noise import noise_level
 from ..bench.operators import adjoint, centre_crop
 from ..bench.reconstruction import ReconInput, ReconResult
 from ..bench.sampling.mask import Mask
@@ -22,9 +23,9 @@ class Outside:
     """An outside solver of a problem that Halfscan solves too, so that only the solver differs.
 
     `sense` minimises ½ ‖M F S x − y‖² + ½ λ ‖x‖², as `halfscan.models.sense` does; `wavelet` minimises
-    ½ ‖M F S x − y‖² + λ p ‖W x‖₁, p the largest magnitude of the slice's zero-filled image Aᴴy. The data are divided by
-    p and the image is multiplied by it: what a program does depends on no unit. Coils are not whitened; compare with ours at
-    model.prewhiten=false.
+    ½ ‖M F S x − y‖² + λ σ ‖Ψ x‖₁, with σ the noise as for `halfscan.models.wavelet`, Ψ all coefficients of the program's
+    own wavelets. Data are divided by the largest magnitude of the slice's Aᴴy, the image is multiplied by it: what a
+    program does depends on no unit. Coils are not whitened: compare with ours at model.prewhiten=false.
 
     Raises:
         HalfscanError: a setting out of range; when called, the program is missing or failed.
@@ -32,7 +33,7 @@ class Outside:
 
     method: Literal["sense", "wavelet"] = "sense"
     regularisation: float = 0.01
-    """λ [1]."""
+    """λ [1], for wavelets in standard deviations of the noise."""
     iterations: int = 30
     """Conjugate gradient or proximal gradient (FISTA) steps. Conjugate gradients that go on for hundreds of steps after
     they converged may diverge in single precision; FISTA wants about 100."""
@@ -61,13 +62,14 @@ class Outside:
         """
         raise NotImplementedError(f"{type(self).__name__} must define find()")
 
-    def solve(self, kspace: ComplexArray, maps: ComplexArray, mask: ComplexArray) -> ComplexArray:
+    def solve(self, kspace: ComplexArray, maps: ComplexArray, mask: ComplexArray, weight: float) -> ComplexArray:
         """One slice.
 
         Args:
             kspace: (coil, ky, kx), zero where not sampled, on a scale where |Aᴴy| is 1 at most.
             maps: (coil, ky, kx).
             mask: (ky, kx), 1 where sampled, else 0.
+            weight: of the penalty, on this scale.
 
         Returns:
             (ky, kx) image on the scale of `kspace`.
@@ -80,8 +82,10 @@ class Outside:
         zero_filled = adjoint(data.kspace, data.maps, data.mask)
         mask = data.mask.expand(zero_filled.shape[-2:]).cpu().numpy().astype(np.complex64)
         image = torch.zeros_like(zero_filled)
+        noise = noise_level(data.kspace, data.noise_cov).tolist()
         for index, peak in enumerate(zero_filled.abs().amax((-2, -1)).tolist()):
             if peak > 0:
-                kspace = (data.kspace[index] / peak).cpu().numpy()
-                image[index] = torch.from_numpy(self.solve(kspace, data.maps[index].cpu().numpy(), mask)).to(image) * peak
+                kspace, maps = (data.kspace[index] / peak).cpu().numpy(), data.maps[index].cpu().numpy()
+                weight = self.regularisation * (1 if self.method == "sense" else noise[index] / peak)
+                image[index] = torch.from_numpy(self.solve(kspace, maps, mask, weight)).to(image) * peak
         return ReconResult(image=centre_crop(image, data.field_of_view), kind="complex", combination="mvue")

@@ -25,10 +25,10 @@ class SigPy(Outside):
         if importlib.util.find_spec("sigpy") is None:
             raise HalfscanError('sigpy is not installed: pip install "halfscan[sigpy]"')
 
-    def solve(self, kspace: ComplexArray, maps: ComplexArray, mask: ComplexArray) -> ComplexArray:
+    def solve(self, kspace: ComplexArray, maps: ComplexArray, mask: ComplexArray, weight: float) -> ComplexArray:
         from sigpy.mri.app import L1WaveletRecon, SenseRecon
 
         settings = {"weights": mask.real, "max_iter": self.iterations, "show_pbar": False}
         if self.method == "sense":
-            return SenseRecon(kspace, maps, lamda=self.regularisation, **settings).run()
-        return L1WaveletRecon(kspace, maps, self.regularisation, alpha=1, **settings).run()
+            return SenseRecon(kspace, maps, lamda=weight, **settings).run()
+        return L1WaveletRecon(kspace, maps, weight, alpha=1, **settings).run()

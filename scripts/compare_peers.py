@@ -10,11 +10,11 @@ All get the same samples, mask, maps, weights and threads in one run; maps are o
 round, and a median counts, after one call each to warm up. A call waits until the machine is quiet, and is repeated if it
 did not stay so; `disturbed` is the share of a core that other processes took during the worst. BART works through files,
 which are written before the clock starts; its start-up (`bart version`) is taken off every call. Its threads sleep while
-they wait, which makes it faster here, too. BART and SigPy go slice
-by slice. SENSE: 30 CG steps with theirs, our own stopping rule with ours, the distance to a solution in double precision
-beside it. Wavelets: 100 FISTA steps with theirs, BART with its random shifts and without, each with the wavelet it has by
-default, the weight relative to the largest magnitude of Aᴴy. Memory is what the resident memory of a fresh process grows
-by in its first call, over the bytes of the input: k-space, and maps where they are given.
+they wait for one another, with which it is faster. BART and SigPy go slice by slice. SENSE: 30 CG steps with theirs, our own
+stopping rule with ours, the distance to a solution in double precision beside it. Wavelets: 100 FISTA steps with theirs,
+40 with ours, BART with its random shifts and without, each with the wavelet it has by default, all with one weight, in
+standard deviations of the noise as ours sees it. Memory is what the resident memory of a fresh process grows by in its
+first call, over the bytes of the input: k-space, and maps where they are given.
 
 Error: of the image against the noise-free (else the fully sampled) data combined by the maps, within their support,
 without rescaling. For ESPIRiT: what of those coil images the maps can't explain, within the support common to all.
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import importlib
 import importlib.metadata
 import json
 import os
@@ -49,6 +48,7 @@ from torch import Tensor
 
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.maps import Espirit
+from halfscan.bench.noise import noise_level
 from halfscan.bench.operators import adjoint, combine, expand, forward, sample, to_image
 from halfscan.bench.reconstruction import ReconInput
 from halfscan.bench.sampling.equispaced import Equispaced
@@ -63,6 +63,7 @@ from halfscan.datasets.tissue import signal, tissues_at
 from halfscan.models.bart import Bart, read_cfl, run_bart, write_cfl, write_slice
 from halfscan.models.sense import Sense
 from halfscan.models.sigpy import SigPy
+from halfscan.models.wavelet import Wavelet
 
 PATTERNS: dict[str, type[Sampling]] = {
     "equispaced": Equispaced,
@@ -98,9 +99,14 @@ class Problem:
         return self.data.maps
 
     @property
-    def peaks(self) -> Tensor:
-        """(slice, 1, 1, 1) largest magnitude of Aᴴy."""
-        return adjoint(self.data.kspace, self.maps, self.data.mask).abs().amax((-2, -1))[:, None, None, None]
+    def peaks(self) -> list[float]:
+        """Largest magnitude of Aᴴy of each slice."""
+        return adjoint(self.data.kspace, self.maps, self.data.mask).abs().amax((-2, -1)).tolist()
+
+    @property
+    def thresholds(self) -> list[float]:
+        """Weight of each slice's wavelets, on the scale of the data."""
+        return (self.wavelet_weight * noise_level(self.data.kspace, None)).tolist()
 
     @property
     def target(self) -> Tensor:
@@ -137,61 +143,62 @@ def our_sense(problem: Problem) -> Tensor:
 
 
 def our_wavelet(problem: Problem) -> Tensor:
-    wavelet = importlib.import_module("halfscan.models.wavelet").Wavelet
-    return wavelet(regularisation=problem.wavelet_weight)(problem.data).image
+    return Wavelet(regularisation=problem.wavelet_weight)(problem.data).image
+
+
+OURS: dict[str, Callable[[Problem], Tensor]] = {"espirit": our_maps, "sense": our_sense, "wavelet": our_wavelet}
 
 
 def sigpy(method: str) -> Contestant:
     from sigpy.mri.app import EspiritCalib, L1WaveletRecon, SenseRecon
 
-    def one(problem: Problem, index: int, weights: Any) -> Any:
+    def one(problem: Problem, index: int, weights: Any, threshold: float) -> Any:
         kspace, maps = problem.data.kspace[index].numpy(), problem.maps[index].numpy()
         if method == "espirit":
-            settings: dict[str, Any] = {"thresh": THRESHOLD, "kernel_width": KERNEL, "crop": CROP}
-            return EspiritCalib(kspace, calib_width=CALIBRATION, show_pbar=False, **settings).run()
+            limits: dict[str, Any] = {"thresh": THRESHOLD, "kernel_width": KERNEL, "crop": CROP}
+            return EspiritCalib(kspace, calib_width=CALIBRATION, show_pbar=False, **limits).run()
+        settings = {"weights": weights, "show_pbar": False}
         if method == "sense":
-            return SenseRecon(
-                kspace, maps, lamda=problem.sense_weight, weights=weights, max_iter=SENSE_STEPS, show_pbar=False
-            ).run()
-        weight = problem.wavelet_weight * float(problem.peaks[index])
+            return SenseRecon(kspace, maps, lamda=problem.sense_weight, max_iter=SENSE_STEPS, **settings).run()
         # The step is known for maps of unit norm; estimating it would take SigPy another 30 applications of AᴴA.
-        return L1WaveletRecon(kspace, maps, weight, weights=weights, max_iter=WAVELET_STEPS, alpha=1, show_pbar=False).run()
+        return L1WaveletRecon(kspace, maps, threshold, max_iter=WAVELET_STEPS, alpha=1, **settings).run()
 
     def call(problem: Problem) -> tuple[float, Tensor]:
         weights = problem.data.mask.expand(problem.data.kspace.shape[-2:]).numpy().astype(np.float32)
+        thresholds = problem.thresholds
         begin = time.perf_counter()
-        found = [one(problem, index, weights) for index in range(len(problem.truth))]
+        found = [one(problem, index, weights, threshold) for index, threshold in enumerate(thresholds)]
         return time.perf_counter() - begin, torch.from_numpy(np.stack(found))
 
     return call
 
 
 def bart(method: str, *extra: str) -> Contestant:
-    def command(problem: Problem) -> tuple[str, ...]:
+    def command(weight: float) -> tuple[str, ...]:
         if method == "espirit":
             # Hard crop, one set of maps, no soft weighting: -S, -W and -I are off.
             return ("ecalib", "-m1", f"-k{KERNEL}", f"-r{CALIBRATION}", f"-t{THRESHOLD**2:g}", f"-c{CROP:g}", "kspace", "found")
-        weight, steps = (problem.sense_weight, SENSE_STEPS) if method == "sense" else (problem.wavelet_weight, WAVELET_STEPS)
-        solver = Bart(method="sense" if method == "sense" else "wavelet", regularisation=weight, iterations=steps)
-        head, *rest = solver.command()
+        steps = SENSE_STEPS if method == "sense" else WAVELET_STEPS
+        head, *rest = Bart(method="sense" if method == "sense" else "wavelet", iterations=steps).command(weight)
         return (head, *extra, *rest)
 
     def call(problem: Problem) -> tuple[float, Tensor]:
-        seconds, found, peaks = 0.0, [], problem.peaks
+        seconds, found = 0.0, []
         mask = problem.data.mask.expand(problem.data.kspace.shape[-2:]).numpy().astype(np.complex64)
-        for index in range(len(problem.truth)):
+        for index, (peak, threshold) in enumerate(zip(problem.peaks, problem.thresholds, strict=True)):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                kspace = (problem.data.kspace[index] / peaks[index]).numpy()
+                kspace = (problem.data.kspace[index] / peak).numpy()
                 write_slice(folder, kspace, problem.maps[index].numpy(), mask)
                 if method == "espirit":
                     write_cfl(folder / "kspace", kspace[:, None])
+                weight = problem.sense_weight if method == "sense" else threshold / peak
                 begin = time.perf_counter()
-                run_bart(*command(problem), folder=folder)
+                run_bart(*command(weight), folder=folder)
                 seconds += time.perf_counter() - begin
                 image = torch.from_numpy(read_cfl(folder / ("found" if method == "espirit" else "image")))
             shape = problem.truth.shape[1:] if method == "espirit" else problem.truth.shape[2:]
-            found.append(image.reshape(shape) * (1 if method == "espirit" else peaks[index, 0]))
+            found.append(image.reshape(shape) * (1 if method == "espirit" else peak))
         return seconds, torch.stack(found)
 
     return call
@@ -206,10 +213,7 @@ def bart_start() -> float:
 
 
 def contestants(method: str, peers: list[str]) -> dict[str, Contestant]:
-    mine = {"espirit": our_maps, "sense": our_sense, "wavelet": our_wavelet}[method]
-    found: dict[str, Contestant] = {}
-    if method != "wavelet" or importlib.util.find_spec("halfscan.models.wavelet"):
-        found["halfscan"] = ours(mine)
+    found: dict[str, Contestant] = {"halfscan": ours(OURS[method])}
     if "bart" in peers:
         found["bart"] = bart(method)
         if method == "wavelet":
@@ -423,7 +427,6 @@ def child(method: str, path: str, weights: str) -> None:
     """One call in a fresh process: prints the bytes by which its peak grew."""
     sense_weight, wavelet_weight, threads = json.loads(weights)
     torch.set_num_threads(threads)
-    importlib.import_module("halfscan.models.wavelet" if method == "wavelet" else "halfscan.models.sense")
     held = torch.load(path)
     height, width = held["kspace"].shape[-2:]
     data = ReconInput(
@@ -436,12 +439,11 @@ def child(method: str, path: str, weights: str) -> None:
         field_of_view=(height, width),
     )
     problem = Problem(data=data, truth=held["kspace"], sense_weight=sense_weight, wavelet_weight=wavelet_weight)
-    work = {"espirit": our_maps, "sense": our_sense, "wavelet": our_wavelet}[method]
     # What was freed but not given back would hide what the method takes.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = peak_bytes()
-    ours(work)(problem)
+    ours(OURS[method])(problem)
     print(peak_bytes() - before)
 
 
@@ -461,15 +463,13 @@ def scaling(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     for axis, steps in axes.items():
         problems = {size: pose(*simulate(*shape, options.snr), options) for size, shape in steps}
         for method in METHODS:
-            contestant = contestants(method, []).get("halfscan")
-            if contestant is None:
-                continue
+            contestant = ours(OURS[method])
             taken = {size: list[float]() for size in problems}
-            for turn in range(options.repeats + 1):
+            for problem in problems.values():
+                contestant(problem)
+            for _ in range(options.repeats):
                 for size, problem in problems.items():
-                    seconds = contestant(problem)[0]
-                    if turn:
-                        taken[size].append(seconds)
+                    taken[size].append(undisturbed(partial(contestant, problem))[0])
             medians = {size: statistics.median(one) for size, one in taken.items()}
             slope = np.polyfit(np.log(list(medians)), np.log(list(medians.values())), 1)[0]
             found[method][axis] = {"seconds": medians, "exponent": float(slope)}
@@ -555,7 +555,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="*", choices=("bart", "sigpy"), default=["bart", "sigpy"])
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     parser.add_argument("--sense-weight", type=float, default=0.01)
-    parser.add_argument("--wavelet-weight", type=float, default=0.003)
+    parser.add_argument("--wavelet-weight", type=float, default=0.3, help="in standard deviations of the noise")
     parser.add_argument("--sense-weights", type=float, nargs="*", default=[], help="print the error by weight instead of racing")
     parser.add_argument("--wavelet-weights", type=float, nargs="*", default=[])
     parser.add_argument(
@@ -572,7 +572,7 @@ def main() -> None:
             {"bart": Bart, "sigpy": SigPy}[peer]().find()
     except HalfscanError as reason:
         sys.exit(str(reason))
-    result: dict[str, Any] = {"options": {key: str(value) for key, value in vars(options).items()}, **surroundings(options)}
+    result: dict[str, Any] = {"options": vars(options), **surroundings(options)}
     if options.scaling:
         result["scaling"] = scaling(options)
         for method, axes in result["scaling"].items():
@@ -601,7 +601,7 @@ def main() -> None:
             print_rows(console, rows)
             print_bars(console, bars)
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        options.json.write_text(json.dumps(result, indent=1, default=str) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def test_the_solution_is_a_fixed_point_of_the_proximal_step(pattern: str) -> Non
 @BOTH_MASKS
 def test_nothing_near_the_solution_is_better(pattern: str) -> None:
     image, data = noisy_phantom(MASKS[pattern], SIGMA)
-    found = Wavelet(regularisation=2.0, iterations=400, levels=3, spin=False)(data).image
+    found = Wavelet(regularisation=2.0, iterations=200, levels=3, spin=False)(data).image
     best = _objective(found, data, 2.0 * SIGMA, 3)
     generator = torch.Generator().manual_seed(0)
     for scale in (1e-3, 1e-2, 1e-1):
