@@ -2,13 +2,17 @@
 
 A mask of whole lines leaves the readout alone: after one inverse FFT along it every column of a slice is a system of its own,
 with short FFTs along ky and nothing to do where there is no object. A mask over the plane makes each slice one system.
+Between an FFT and its inverse the samples of a mask are a convolution, which any length can do that keeps the ends of an
+object apart: systems reach as far as the object, and matrices of awkward lengths (230, 368, 372) cost no more than others.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -20,18 +24,29 @@ from .reconstruction import ReconInput
 
 _CHUNK = {"cpu": 2**17, "cuda": 2**25}
 """Coil samples that are worked on at a time: few enough for the cache of a CPU, enough to keep a GPU busy."""
+_LARGEST_PRIME = 13
+"""FFTs whose length has no larger prime factor are quick."""
+_AWKWARD = 2.2
+"""Others take so many times as long, or longer: measured are 2 (368) to 6 (230, 322)."""
+
+Window = tuple[EllipsisType | slice, ...]
+"""An ellipsis and a slice of each axis of a space."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Systems:
-    """Systems AᴴA x = Aᴴy, solved side by side; `space` is (ky,) where each is a column and (ky, kx) where it is a slice."""
+    """Systems AᴴA x = Aᴴy, solved side by side: `space` is that part of (ky,) or (ky, kx) where there is an object."""
 
     maps: Tensor
     """(system, set, coil, *space), whitened where the noise is known."""
+    conjugate: Tensor
+    """Of the maps, in memory: each step needs both."""
     right: Tensor
     """(system, set, *space) Aᴴy."""
-    mask: Tensor
-    """(*space) 1 where sampled, in the order of an FFT: its transforms need no shifts, as AᴴA only knows distances."""
+    transfer: Tensor
+    """Of the convolution FᴴMF of images within the space, in the order of FFTs at least as large."""
+    window: Window
+    """Where in a column or slice the space lies."""
     noise: Tensor
     """(system,) standard deviation of the noise in a real or imaginary part of a sample y."""
     scale: Tensor
@@ -42,31 +57,36 @@ class Systems:
     """(system,) the slice again, counted from 0 among those worked on together."""
     columns: Tensor | None
     """(system,) column of each system, None where a system is a slice."""
-    readout: int
-    """Columns of a slice."""
+    matrix: tuple[int, int]
+    """(ky, kx) of a slice."""
 
     def normal(self, image: Tensor) -> Tensor:
         """(system, set, *space) AᴴA image; a few systems at a time, so that coil images stay in the cache."""
         result = torch.empty_like(image)
-        step = max(1, _CHUNK[image.device.type] // self.maps[0, 0].numel())
+        coils, space, padded = self.maps.shape[2], self.maps.shape[3:], self.transfer.shape
+        step = max(1, min(_CHUNK[image.device.type] // (coils * padded.numel()), len(image)))
+        dims = tuple(range(-len(space), 0))
+        within: Window = (..., *(slice(extent) for extent in space))
+        # Zero around the object, and so it stays.
+        coil_images = image.new_zeros(step, coils, *padded)
         for start in range(0, len(image), step):
             some = slice(start, start + step)
-            result[some] = self._normal(self.maps[some], image[some])
+            maps, seen = self.maps[some], coil_images[: len(image[some])]
+            if maps.shape[1] == 1:
+                torch.mul(maps[:, 0], image[some], out=seen[within])
+            else:
+                torch.sum(maps * image[some].unsqueeze(2), 1, out=seen[within])
+            spectrum = torch.fft.fftn(seen, dim=dims).mul_(self.transfer)
+            folded = torch.fft.ifftn(spectrum, dim=dims)[within]
+            torch.sum(self.conjugate[some] * folded.unsqueeze(1), 2, out=result[some])
         return result
-
-    def _normal(self, maps: Tensor, image: Tensor) -> Tensor:
-        dims = tuple(range(-self.mask.ndim, 0))
-        # With one set there is nothing to sum, and the sum would be a copy.
-        coil_images = maps[:, 0] * image[:, :1] if maps.shape[1] == 1 else (maps * image.unsqueeze(2)).sum(1)
-        spectrum = torch.fft.fftn(coil_images, dim=dims).mul_(self.mask)
-        coil_images = torch.fft.ifftn(spectrum, dim=dims)
-        return (maps.conj() * coil_images.unsqueeze(1)).sum(2)
 
     def select(self, kept: Tensor) -> Systems:
         """Those of the systems that a (system,) mask keeps."""
         return replace(
             self,
             maps=self.maps[kept],
+            conjugate=self.conjugate[kept],
             right=self.right[kept],
             noise=self.noise[kept],
             scale=self.scale[kept],
@@ -78,9 +98,9 @@ class Systems:
     def put(self, image: Tensor, into: Tensor) -> None:
         """Writes solutions (system, set, *space) to their places in a volume (slice, set, ky, kx)."""
         if self.columns is None:
-            into[self.slices] = image
+            into[self.window][self.slices] = image
         else:
-            into.permute(0, 3, 1, 2)[self.slices, self.columns] = image
+            into.permute(0, 3, 1, 2)[self.window][self.slices, self.columns] = image
 
     def each_slice(self, number: Tensor) -> Tensor:
         """(slice, 1, 1, 1) a number (system,) that is the same for all systems of a slice."""
@@ -89,15 +109,19 @@ class Systems:
 
     def pictures(self, image: Tensor) -> Tensor:
         """(system, set, *space) → (slice, set, a, b): whole slices, transposed where systems are columns, else as they are."""
+        height, readout = self.matrix
         if self.columns is None:
-            return image
-        pictures = image.new_zeros(int(self.place[-1]) + 1, self.readout, *image.shape[1:])
-        pictures[self.place, self.columns] = image
+            pictures = image.new_zeros(*image.shape[:2], height, readout)
+            pictures[self.window] = image
+            return pictures
+        pictures = image.new_zeros(int(self.place[-1]) + 1, readout, image.shape[1], height)
+        pictures[self.window][self.place, self.columns] = image
         return pictures.transpose(1, 2)
 
     def systems(self, pictures: Tensor) -> Tensor:
         """The inverse of `pictures` where there is an object."""
-        return pictures if self.columns is None else pictures.transpose(1, 2)[self.place, self.columns]
+        seen = pictures[self.window]
+        return seen if self.columns is None else seen.transpose(1, 2)[self.place, self.columns]
 
 
 def encode(
@@ -152,9 +176,12 @@ def _columns(
     _, _, coils, height, readout = maps.shape
     lines = data.mask[:, 0].nonzero()[:, 0]
     hybrid = to_image(data.kspace[:, :, lines], dims=(-1,))
-    waves = _waves(lines, height)
-    mask = torch.fft.ifftshift(data.mask[:, 0]).to(data.kspace.real.dtype)
-    seen = (maps != 0).flatten(1, 3).any(1)
+    inside = (maps != 0).flatten(1, 2).any(1)
+    seen, rows = inside.any(1), _extent(inside.any(0).any(1))
+    waves = _waves(lines, height)[:, rows]
+    maps = maps[..., rows, :]
+    transfer = _transfer(data.mask[:, 0], [rows.stop - rows.start]).to(data.kspace.real.dtype)
+    size = coils * len(transfer)
 
     def at(volume: Tensor, slices: Tensor, columns: Tensor) -> Tensor:
         """(column, ..., coil, ky) of a (slice, ..., coil, ky, kx) volume, its coils mixed."""
@@ -165,10 +192,10 @@ def _columns(
 
     if whole_slices:
         used = seen.any(1).nonzero()[:, 0]
-        groups = torch.split(used, max(1, chunk // (coils * height * readout)))
+        groups = torch.split(used, max(1, chunk // (size * readout)))
         chunks = [(seen & torch.isin(torch.arange(len(seen), device=used.device), group)[:, None]).nonzero() for group in groups]
     else:
-        chunks = list(torch.split(seen.nonzero(), max(1, chunk // (coils * height))))
+        chunks = list(torch.split(seen.nonzero(), max(1, chunk // size)))
     # What is left to do is measured against a whole slice, so that nothing depends on how slices are cut up.
     rights, power = [], data.kspace.real.new_zeros(len(seen), readout)
     for slices, columns in (places.unbind(1) for places in chunks):
@@ -177,39 +204,49 @@ def _columns(
         power[slices, columns] = torch.view_as_real(rights[-1]).square().sum((1, 2, 3))
     scale = power.sum(1) / seen.sum(1).clamp(min=1)
     for right, (slices, columns) in zip(rights, (places.unbind(1) for places in chunks), strict=True):
+        own = at(maps, slices, columns)
         yield Systems(
-            maps=at(maps, slices, columns),
+            maps=own,
+            conjugate=own.conj().resolve_conj(),
             right=right,
-            mask=mask,
+            transfer=transfer,
+            window=(..., rows),
             noise=noise[slices],
             scale=scale[slices],
             slices=slices,
             place=torch.unique_consecutive(slices, return_inverse=True)[1],
             columns=columns,
-            readout=readout,
+            matrix=(height, readout),
         )
 
 
 def _slices(data: ReconInput, maps: Tensor, mixing: Tensor | None, noise: Tensor, chunk: int) -> Iterator[Systems]:
-    seen = (maps != 0).flatten(1).any(1).nonzero()[:, 0]
-    mask = torch.fft.ifftshift(data.mask).to(data.kspace.real.dtype)
-    for slices in torch.split(seen, max(1, chunk // data.kspace[0].numel())):
+    height, readout = data.kspace.shape[-2:]
+    inside = (maps != 0).flatten(1, 2).any(1)
+    seen = inside.any((1, 2)).nonzero()[:, 0]
+    rows, columns = _extent(inside.any(0).any(1)), _extent(inside.any(0).any(0))
+    window: Window = (..., rows, columns)
+    transfer = _transfer(data.mask, [one.stop - one.start for one in (rows, columns)]).to(data.kspace.real.dtype)
+    for slices in torch.split(seen, max(1, chunk // (data.kspace.shape[1] * transfer.numel()))):
         some, measured = maps[slices], sample(data.kspace[slices], data.mask)
         if mixing is not None:
             mixed = mixing.expand(len(data.kspace), -1, -1)[slices]
             some, measured = mix(mixed.unsqueeze(1), some), mix(mixed, measured)
-        right = combine(to_image(measured).unsqueeze(1), some)
+        some = some[window]
+        right = combine(to_image(measured)[window].unsqueeze(1), some)
         scale = torch.view_as_real(right).square().flatten(1).sum(1)
         yield Systems(
             maps=some,
+            conjugate=some.conj().resolve_conj(),
             right=right,
-            mask=mask,
+            transfer=transfer,
+            window=window,
             noise=noise[slices],
             scale=scale,
             slices=slices,
             place=torch.arange(len(slices), device=slices.device),
             columns=None,
-            readout=data.kspace.shape[-1],
+            matrix=(height, readout),
         )
 
 
@@ -218,3 +255,45 @@ def _waves(lines: Tensor, height: int) -> Tensor:
     positions = torch.arange(height, dtype=torch.float64, device=lines.device) - height // 2
     angles = torch.outer((lines - height // 2).double(), positions) * (2 * math.pi / height)
     return torch.polar(torch.full_like(angles, height**-0.5), angles).to(torch.complex64)
+
+
+def _extent(inside: Tensor) -> slice:
+    """From the first to the last True of an axis."""
+    places = inside.nonzero()[:, 0]
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _transfer(mask: Tensor, extents: Sequence[int]) -> Tensor:
+    """Transfer function of FᴴMF for images that extend so far along each axis, zero-padded to its size.
+
+    Source: the embedding of Toeplitz matrices in circulant ones, Fessler et al., IEEE Trans Signal Process 53:3393 (2005).
+    """
+    kernel = torch.fft.ifftn(torch.fft.ifftshift(mask).to(torch.complex128))
+    for axis, extent in enumerate(extents):
+        period = kernel.shape[axis]
+        length = fft_length(period, extent)
+        if length != period:
+            lags = torch.arange(1 - extent, extent, device=kernel.device)
+            padded = kernel.new_zeros(*kernel.shape[:axis], length, *kernel.shape[axis + 1 :])
+            kernel = padded.index_copy_(axis, lags % length, kernel.index_select(axis, lags % period))
+    return torch.fft.fftn(kernel).real
+
+
+def fft_length(period: int, extent: int) -> int:
+    """The quickest FFT to convolve `extent` samples with a kernel that repeats after `period`.
+
+    Its period itself, or a product of small primes that is long enough for the first and the last sample to stay apart.
+    """
+    apart = next(length for length in itertools.count(4 * math.ceil((2 * extent - 1) / 4), 4) if _largest_prime(length) <= 7)
+    takes = period if _largest_prime(period) <= _LARGEST_PRIME else _AWKWARD * period
+    return period if takes <= apart else apart
+
+
+def _largest_prime(number: int) -> int:
+    largest, factor = 1, 2
+    while number > 1:
+        if number % factor:
+            factor += 1
+        else:
+            number, largest = number // factor, factor
+    return largest

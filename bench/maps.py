@@ -15,6 +15,8 @@ _BLOCK = 2**17
 """Elements of the coil pairs that are worked on at a time [complex samples]: they, and their squares, fit a cache."""
 _SQUARINGS = 4
 """A pixel's matrix is squared this often at most: each doubles the power that a product with it is worth."""
+_ROUNDING = 1e-7
+"""Singular values below this share of the largest are rounding: they come from squares in double precision."""
 _TINY = 1e-30
 
 
@@ -103,8 +105,8 @@ class Espirit:
         slices, coils, height, readout = kspace.shape
         if number < 1 or (coils > 1 and number > coils):
             raise HalfscanError(f"{number} sets of maps were asked for: choose between 1 and the number of coils, {coils}")
-        maps = kspace.new_zeros(slices, number, coils, height, readout)
         if coils == 1:
+            maps = kspace.new_zeros(slices, number, coils, height, readout)
             maps[:, 0] = 1
             return maps
         self.check(acs, (coils, height, readout))
@@ -112,6 +114,7 @@ class Espirit:
         region = kspace[:, :, self._central(height, acs), self._central(readout, acs_readout or (0, readout))]
         if not torch.isfinite(torch.view_as_real(region)).all():
             raise HalfscanError("the calibration lines hold NaN or infinity, and maps can't be estimated from them")
+        maps = kspace.new_empty(slices, number, coils, height, readout)
         for one, into in zip(region, maps, strict=True):
             self._one_slice(one, into)
         return maps
@@ -138,15 +141,15 @@ class Espirit:
     def _projection(self, region: Tensor) -> Tensor:
         """(coil, w, w, coil, w, w): projection onto the row space of the calibration matrix, w the kernel's width."""
         coils = region.shape[0]
-        patches = region.unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)
+        patches = region.to(torch.complex128).unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)
         matrix = patches.permute(1, 2, 0, 3, 4).reshape(-1, coils * self.kernel**2)
-        # The Gram matrix is small and squares the condition number: double precision keeps the small singular values.
-        double = matrix.to(torch.complex128)
-        gram = double.mH @ double
-        del double, matrix, patches
-        power, vectors = torch.linalg.eigh(gram)
+        # The smaller of both Gram matrices. It squares the condition number: double precision keeps small singular values.
+        tall = len(matrix) > matrix.shape[1]
+        power, vectors = torch.linalg.eigh(matrix.mH @ matrix if tall else matrix @ matrix.mH)
         singular = power.clamp(min=0).sqrt()
-        kept = vectors[:, singular > self.threshold * singular[-1]].conj().to(region.dtype)
+        large = singular > max(self.threshold, _ROUNDING) * singular[-1]
+        kept = vectors[:, large] if tall else matrix.mH @ (vectors[:, large] / singular[large])
+        kept = kept.conj().to(torch.complex64)
         return (kept @ kept.mH).reshape(2 * (coils, self.kernel, self.kernel))
 
     def _pixel_gram(self, projection: Tensor, matrix: tuple[int, int], rows: int) -> Iterator[tuple[int, Tensor]]:

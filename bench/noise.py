@@ -30,14 +30,13 @@ def noise_level(kspace: Tensor, noise_cov: Tensor | None) -> Tensor:
 
 
 def _estimate(kspace: Tensor) -> Tensor:
-    magnitude = kspace.abs()
-    measured = magnitude.amax((0, 1)).nonzero()[:, 0]
+    measured = (kspace != 0).flatten(0, 1).any(0).nonzero()[:, 0]
     if not len(measured):
-        return magnitude.new_zeros(())
+        return kspace.real.new_zeros(())
     # Zero-filled ends of the readout hold nothing, noise neither.
     first, last = int(measured.min()), int(measured.max()) + 1
     width = max(1, round((last - first) * _EDGE / 2))
-    ends = torch.cat([magnitude[..., first : first + width], magnitude[..., last - width : last]], -1)
+    ends = torch.cat([kspace[..., first : first + width], kspace[..., last - width : last]], -1).abs()
     sampled = ends.amax(0) > 0
     medians = ends[:, sampled].median(-1).values / _RAYLEIGH_MEDIAN
     return medians.square().mean().sqrt()

@@ -12,9 +12,10 @@ did not stay so; `disturbed` is the share of a core that other processes took du
 which are written before the clock starts; its start-up (`bart version`) is taken off every call. Its threads sleep while
 they wait for one another, with which it is faster. BART and SigPy go slice by slice. SENSE: 30 CG steps with theirs, our own
 stopping rule with ours, the distance to a solution in double precision beside it. Wavelets: 100 FISTA steps with theirs,
-40 with ours, BART with its random shifts and without, each with the wavelet it has by default, all with one weight, in
+our default number with ours, BART with its random shifts and without, each with the wavelet it has by default, all with one weight, in
 standard deviations of the noise as ours sees it. Memory is what the resident memory of a fresh process grows by in its
-first call, over the bytes of the input: k-space, and maps where they are given.
+first call, over the bytes of the input: k-space, and maps where they are given. Of it `code` is the libraries' own, which the
+first call to a function brings in from their files: some 10 MB, however small the input.
 
 Error: of the image against the noise-free (else the fully sampled) data combined by the maps, within their support,
 without rescaling. For ESPIRiT: what of those coil images the maps can't explain, within the support common to all.
@@ -418,13 +419,14 @@ def memory(problem: Problem, method: str, threads: int) -> dict[str, float]:
         torch.save({"kspace": data.kspace, "mask": data.mask, "maps": problem.maps, "acs": (data.acs, data.acs_readout)}, path)
         weights = json.dumps([problem.sense_weight, problem.wavelet_weight, threads])
         command = [sys.executable, __file__, "--child", method, str(path), weights]
-        grown = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        grown, code = (int(number) for number in printed.split()[-2:])
     bytes_in = data.kspace.nbytes + (0 if method == "espirit" else problem.maps.nbytes)
-    return {"grown_bytes": grown, "input_bytes": bytes_in, "memory": grown / bytes_in}
+    return {"grown_bytes": grown, "input_bytes": bytes_in, "memory": grown / bytes_in, "code": code / bytes_in}
 
 
 def child(method: str, path: str, weights: str) -> None:
-    """One call in a fresh process: prints the bytes by which its peak grew."""
+    """One call in a fresh process: prints the bytes by which its peak grew, and those of them that came from files."""
     sense_weight, wavelet_weight, threads = json.loads(weights)
     torch.set_num_threads(threads)
     held = torch.load(path)
@@ -442,13 +444,13 @@ def child(method: str, path: str, weights: str) -> None:
     # What was freed but not given back would hide what the method takes.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    before = peak_bytes()
+    peak, files = own_bytes("VmHWM"), own_bytes("RssFile")
     ours(OURS[method])(problem)
-    print(peak_bytes() - before)
+    print(own_bytes("VmHWM") - peak, own_bytes("RssFile") - files)
 
 
-def peak_bytes() -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+def own_bytes(what: str) -> int:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what))
     return 1024 * int(line.split()[1])
 
 

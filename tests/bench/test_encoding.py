@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from halfscan.bench import encoding
-from halfscan.bench.encoding import Systems, encode
+from halfscan.bench.encoding import Systems, encode, fft_length
 from halfscan.bench.noise import noise_level
 from halfscan.bench.operators import adjoint, forward, sample, to_kspace
 from halfscan.bench.reconstruction import ReconInput
@@ -51,7 +51,8 @@ def _maps(data: ReconInput) -> torch.Tensor:
 def _take(systems: Systems, volume: torch.Tensor) -> torch.Tensor:
     """The systems' part of a volume (slice, set, ky, kx)."""
     if systems.columns is None:
-        return volume[systems.slices]
+        return volume[systems.slices][systems.window]
+    volume = volume[:, :, systems.window[1]]
     pairs = zip(systems.slices.tolist(), systems.columns.tolist(), strict=True)
     return torch.stack([volume[one, :, :, column] for one, column in pairs])
 
@@ -306,6 +307,53 @@ def test_a_volume_without_an_object_has_no_systems(pattern: str, whole_slices: b
     data = _data(pattern)
     _maps(data)[:] = 0
     assert list(encode(data, whole_slices=whole_slices)) == []
+
+
+@pytest.mark.parametrize("extent", [1, 5, 14, 15, 20, 31, 46])
+@BOTH_SETS
+@BOTH_MASKS
+@pytest.mark.parametrize("whole_slices", [False, True])
+def test_objects_smaller_than_the_matrix(extent: int, pattern: str, sets: int, whole_slices: bool) -> None:
+    """Of awkward lengths (46, 37) too, where the convolution is done at another one."""
+    height, readout = 46, 37
+    mask = _mask(pattern, height, readout)
+    maps, image = torch.zeros(2, sets, COILS, height, readout, dtype=torch.complex64), _random(2, sets, height, readout)
+    rows, columns = slice(46 - extent, 46), slice(3, 3 + min(extent, 30))
+    maps[..., rows, columns] = _random(2, sets, COILS, extent, min(extent, 30), seed=1)
+    kspace = sample(_random(2, COILS, height, readout, seed=2), mask)
+    data = ReconInput(kspace=kspace, mask=mask, acs=None, maps=maps, noise_cov=None, field_of_view=(height, readout))
+    found, right, seen = torch.zeros_like(image), torch.zeros_like(image), torch.zeros_like(image)
+    for systems in encode(data, whole_slices=whole_slices):
+        assert systems.window[1] == rows
+        assert systems.right.shape[2] == extent
+        systems.put(systems.normal(_take(systems, image)), found)
+        systems.put(systems.right, right)
+        if whole_slices:
+            some = _take(systems, image)
+            pictures = systems.pictures(some)
+            assert torch.equal(systems.systems(pictures), some)
+            seen[systems.slices.unique()] = pictures if pattern == "plane" else pictures.transpose(2, 3)
+    _close(found, _adjoint(_forward(image, data), data))
+    _close(right, _adjoint(data.kspace, data))
+    if whole_slices:
+        assert torch.equal(seen, image * (maps != 0).any(2))
+
+
+@pytest.mark.parametrize(
+    ("period", "extent", "length"),
+    [
+        (256, 256, 256),
+        (230, 230, 480),
+        (230, 190, 384),
+        (230, 120, 240),
+        (256, 100, 200),
+        (368, 368, 756),
+        (368, 300, 600),
+        (7, 1, 4),
+    ],
+)
+def test_transforms_are_of_quick_lengths(period: int, extent: int, length: int) -> None:
+    assert fft_length(period, extent) == length
 
 
 @pytest.mark.parametrize("size", [(20, 1), (1, 14), (15, 7)])
