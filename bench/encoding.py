@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import EllipsisType
 
 import torch
@@ -39,8 +40,6 @@ class Systems:
 
     maps: Tensor
     """(system, set, coil, *space), whitened where the noise is known."""
-    conjugate: Tensor
-    """Of the maps, in memory: each step needs both."""
     right: Tensor
     """(system, set, *space) Aᴴy."""
     transfer: Tensor
@@ -63,30 +62,37 @@ class Systems:
     def normal(self, image: Tensor) -> Tensor:
         """(system, set, *space) AᴴA image; a few systems at a time, so that coil images stay in the cache."""
         result = torch.empty_like(image)
-        coils, space, padded = self.maps.shape[2], self.maps.shape[3:], self.transfer.shape
-        step = max(1, min(_CHUNK[image.device.type] // (coils * padded.numel()), len(image)))
-        dims = tuple(range(-len(space), 0))
-        within: Window = (..., *(slice(extent) for extent in space))
-        # Zero around the object, and so it stays.
-        coil_images = image.new_zeros(step, coils, *padded)
-        for start in range(0, len(image), step):
-            some = slice(start, start + step)
-            maps, seen = self.maps[some], coil_images[: len(image[some])]
+        dims = tuple(range(-self.transfer.ndim, 0))
+        within: Window = (..., *(slice(extent) for extent in self.maps.shape[3:]))
+        for start in range(0, len(image), len(self._coil_images)):
+            some = slice(start, start + len(self._coil_images))
+            maps, seen = self.maps[some], self._coil_images[: len(image) - start]
             if maps.shape[1] == 1:
                 torch.mul(maps[:, 0], image[some], out=seen[within])
             else:
                 torch.sum(maps * image[some].unsqueeze(2), 1, out=seen[within])
             spectrum = torch.fft.fftn(seen, dim=dims).mul_(self.transfer)
             folded = torch.fft.ifftn(spectrum, dim=dims)[within]
-            torch.sum(self.conjugate[some] * folded.unsqueeze(1), 2, out=result[some])
+            torch.sum(self._conjugate[some] * folded.unsqueeze(1), 2, out=result[some])
         return result
+
+    @cached_property
+    def _coil_images(self) -> Tensor:
+        """(some systems, coil, *padded) zeros: around the object they stay so."""
+        coils, padded = self.maps.shape[2], self.transfer.shape
+        some = min(_CHUNK[self.maps.device.type] // (coils * padded.numel()), len(self.maps))
+        return self.maps.new_zeros(max(1, some), coils, *padded)
+
+    @cached_property
+    def _conjugate(self) -> Tensor:
+        """Of the maps, in memory: each step needs both."""
+        return self.maps.conj().resolve_conj()
 
     def select(self, kept: Tensor) -> Systems:
         """Those of the systems that a (system,) mask keeps."""
         return replace(
             self,
             maps=self.maps[kept],
-            conjugate=self.conjugate[kept],
             right=self.right[kept],
             noise=self.noise[kept],
             scale=self.scale[kept],
@@ -137,7 +143,9 @@ def encode(
     """
     assert data.maps is not None
     maps = data.maps if data.maps.ndim == 5 else data.maps.unsqueeze(1)
-    if not (maps != 0).any():
+    # The largest byte: many times faster than `any`.
+    inside = (maps != 0).view(torch.uint8).flatten(1, 2).amax(1).bool()
+    if not inside.any():
         return
     mixing = whitening(data.noise_cov) if prewhiten and data.noise_cov is not None else None
     if virtual_coils is not None and virtual_coils < data.kspace.shape[1]:
@@ -147,11 +155,10 @@ def encode(
     if mixing is not None:
         mixing = mixing * _keeping_scale(mixing, maps[:, 0])
         noise = noise * _gain(mixing, data.noise_cov)
-    chunk = _CHUNK[data.kspace.device.type]
     if data.mask.shape[-1] == 1:
-        yield from _columns(data, maps, mixing, noise, chunk, whole_slices)
+        yield from _columns(data, maps, inside, mixing, noise, whole_slices)
     else:
-        yield from _slices(data, maps, mixing, noise, chunk)
+        yield from _slices(data, maps, inside, mixing, noise)
 
 
 def _keeping_scale(mixing: Tensor, maps: Tensor) -> Tensor:
@@ -171,17 +178,16 @@ def _gain(mixing: Tensor, noise_cov: Tensor | None) -> Tensor:
 
 
 def _columns(
-    data: ReconInput, maps: Tensor, mixing: Tensor | None, noise: Tensor, chunk: int, whole_slices: bool
+    data: ReconInput, maps: Tensor, inside: Tensor, mixing: Tensor | None, noise: Tensor, whole_slices: bool
 ) -> Iterator[Systems]:
     _, _, coils, height, readout = maps.shape
     lines = data.mask[:, 0].nonzero()[:, 0]
     hybrid = to_image(data.kspace[:, :, lines], dims=(-1,))
-    inside = (maps != 0).flatten(1, 2).any(1)
     seen, rows = inside.any(1), _extent(inside.any(0).any(1))
     waves = _waves(lines, height)[:, rows]
     maps = maps[..., rows, :]
     transfer = _transfer(data.mask[:, 0], [rows.stop - rows.start]).to(data.kspace.real.dtype)
-    size = coils * len(transfer)
+    size, group = coils * len(transfer), _CHUNK[maps.device.type]
 
     def at(volume: Tensor, slices: Tensor, columns: Tensor) -> Tensor:
         """(column, ..., coil, ky) of a (slice, ..., coil, ky, kx) volume, its coils mixed."""
@@ -192,22 +198,20 @@ def _columns(
 
     if whole_slices:
         used = seen.any(1).nonzero()[:, 0]
-        groups = torch.split(used, max(1, chunk // (size * readout)))
-        chunks = [(seen & torch.isin(torch.arange(len(seen), device=used.device), group)[:, None]).nonzero() for group in groups]
+        some = torch.split(used, max(1, group // (size * readout)))
+        groups = [(seen & torch.isin(torch.arange(len(seen), device=used.device), one)[:, None]).nonzero() for one in some]
     else:
-        chunks = list(torch.split(seen.nonzero(), max(1, chunk // size)))
+        groups = list(torch.split(seen.nonzero(), max(1, group // size)))
     # What is left to do is measured against a whole slice, so that nothing depends on how slices are cut up.
     rights, power = [], data.kspace.real.new_zeros(len(seen), readout)
-    for slices, columns in (places.unbind(1) for places in chunks):
+    for slices, columns in (places.unbind(1) for places in groups):
         coil_lines = at(hybrid, slices, columns) @ waves
         rights.append((at(maps, slices, columns).conj() * coil_lines.unsqueeze(1)).sum(2))
         power[slices, columns] = torch.view_as_real(rights[-1]).square().sum((1, 2, 3))
     scale = power.sum(1) / seen.sum(1).clamp(min=1)
-    for right, (slices, columns) in zip(rights, (places.unbind(1) for places in chunks), strict=True):
-        own = at(maps, slices, columns)
+    for right, (slices, columns) in zip(rights, (places.unbind(1) for places in groups), strict=True):
         yield Systems(
-            maps=own,
-            conjugate=own.conj().resolve_conj(),
+            maps=at(maps, slices, columns),
             right=right,
             transfer=transfer,
             window=(..., rows),
@@ -220,14 +224,13 @@ def _columns(
         )
 
 
-def _slices(data: ReconInput, maps: Tensor, mixing: Tensor | None, noise: Tensor, chunk: int) -> Iterator[Systems]:
+def _slices(data: ReconInput, maps: Tensor, inside: Tensor, mixing: Tensor | None, noise: Tensor) -> Iterator[Systems]:
     height, readout = data.kspace.shape[-2:]
-    inside = (maps != 0).flatten(1, 2).any(1)
     seen = inside.any((1, 2)).nonzero()[:, 0]
     rows, columns = _extent(inside.any(0).any(1)), _extent(inside.any(0).any(0))
     window: Window = (..., rows, columns)
     transfer = _transfer(data.mask, [one.stop - one.start for one in (rows, columns)]).to(data.kspace.real.dtype)
-    for slices in torch.split(seen, max(1, chunk // (data.kspace.shape[1] * transfer.numel()))):
+    for slices in torch.split(seen, max(1, _CHUNK[maps.device.type] // (data.kspace.shape[1] * transfer.numel()))):
         some, measured = maps[slices], sample(data.kspace[slices], data.mask)
         if mixing is not None:
             mixed = mixing.expand(len(data.kspace), -1, -1)[slices]
@@ -237,7 +240,6 @@ def _slices(data: ReconInput, maps: Tensor, mixing: Tensor | None, noise: Tensor
         scale = torch.view_as_real(right).square().flatten(1).sum(1)
         yield Systems(
             maps=some,
-            conjugate=some.conj().resolve_conj(),
             right=right,
             transfer=transfer,
             window=window,

@@ -30,7 +30,8 @@ def noise_level(kspace: Tensor, noise_cov: Tensor | None) -> Tensor:
 
 
 def _estimate(kspace: Tensor) -> Tensor:
-    measured = (kspace != 0).flatten(0, 1).any(0).nonzero()[:, 0]
+    # The largest byte: many times faster than `any`.
+    measured = (kspace != 0).view(torch.uint8).flatten(0, 1).amax(0).nonzero()[:, 0]
     if not len(measured):
         return kspace.real.new_zeros(())
     # Zero-filled ends of the readout hold nothing, noise neither.

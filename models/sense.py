@@ -85,4 +85,5 @@ def _power(image: Tensor) -> Tensor:
 
 def _product(one: Tensor, other: Tensor) -> Tensor:
     """(system, 1, ...) real part of the inner products."""
-    return (one.conj() * other).real.sum(tuple(range(1, one.ndim)), keepdim=True)
+    product = (torch.view_as_real(one) * torch.view_as_real(other)).flatten(1).sum(1)
+    return product.reshape(-1, *[1] * (one.ndim - 1))

@@ -12,10 +12,10 @@ did not stay so; `disturbed` is the share of a core that other processes took du
 which are written before the clock starts; its start-up (`bart version`) is taken off every call. Its threads sleep while
 they wait for one another, with which it is faster. BART and SigPy go slice by slice. SENSE: 30 CG steps with theirs, our own
 stopping rule with ours, the distance to a solution in double precision beside it. Wavelets: 100 FISTA steps with theirs,
-our default number with ours, BART with its random shifts and without, each with the wavelet it has by default, all with one weight, in
-standard deviations of the noise as ours sees it. Memory is what the resident memory of a fresh process grows by in its
-first call, over the bytes of the input: k-space, and maps where they are given. Of it `code` is the libraries' own, which the
-first call to a function brings in from their files: some 10 MB, however small the input.
+our default number with ours, BART with its random shifts and without, each with the wavelet it has by default, all with one
+weight, in standard deviations of the noise as ours sees it. Memory is what the resident memory of a fresh process grows by
+in its first call, over the bytes of the input: k-space, and maps where they are given. Of it `code` is the libraries' own,
+which the first call to a function brings in from their files: some 10 MB, however small the input.
 
 Error: of the image against the noise-free (else the fully sampled) data combined by the maps, within their support,
 without rescaling. For ESPIRiT: what of those coil images the maps can't explain, within the support common to all.
