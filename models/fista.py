@@ -28,7 +28,7 @@ def reconstruct(
         data: with maps.
         weight: relative to σ, the standard deviation of the noise in a real or imaginary part of a sample [1].
         iterations: steps at most.
-        tolerance: stop where no slice changes by more than this share in a step; 0 never stops.
+        tolerance: a slice is done where it changes by no more than this share in a step; 0 never stops.
         prox: makes the proximal step of the penalty, anew for each group of slices.
     """
     slices, _, height, readout = data.kspace.shape
@@ -46,7 +46,7 @@ def _minimise(systems: Systems, weight: float, iterations: int, tolerance: float
     right = systems.pictures(systems.right)
     threshold = weight * systems.each_slice(systems.noise) * step
     image, ahead = right * step, right * step
-    momentum = torch.ones_like(step)
+    momentum, active = torch.ones_like(step), torch.ones_like(step, dtype=torch.bool)
     for _ in range(iterations):
         gradient = systems.pictures(systems.normal(systems.systems(ahead))) - right
         fresh = prox(torch.addcmul(ahead, gradient, step.to(gradient.dtype), value=-1), threshold)
@@ -55,9 +55,12 @@ def _minimise(systems: Systems, weight: float, iterations: int, tolerance: float
         momentum = torch.where(_inner(ahead - fresh, change) > 0, 1.0, momentum)
         following = (1 + (1 + 4 * momentum**2).sqrt()) / 2
         ahead = torch.addcmul(fresh, change, ((momentum - 1) / following).to(change.dtype))
-        image, momentum = fresh, following
-        if tolerance > 0 and bool((_inner(change, change) <= tolerance**2 * _inner(image, image)).all()):
-            break
+        # A slice that is done stays as it is while others beside it go on.
+        image, momentum = torch.where(active, fresh, image) if tolerance > 0 else fresh, following
+        if tolerance > 0:
+            active = active & (_inner(change, change) > tolerance**2 * _inner(image, image))
+            if not active.any():
+                break
     return image
 
 

@@ -11,12 +11,12 @@ import torch
 from scipy.optimize import lsq_linear
 
 from halfscan.bench.errors import HalfscanError
-from halfscan.bench.operators import forward
+from halfscan.bench.operators import forward, sample
 from halfscan.models.sense import Sense
 from halfscan.models.total_variation import TotalVariation, _Prox, divergence_adjoint, gradient
 from halfscan.models.zero_filled import ZeroFilled
 
-from .solving import LOUD_COIL, blocks, distance, folded_phantom, lines, noisy_phantom, scattered
+from .solving import LOUD_COIL, blocks, distance, folded_phantom, lines, noise_like, noisy_phantom, scattered
 
 SIGMA = 0.05
 MASKS = {"lines": lines(48, 3, 12), "plane": scattered(48, 32)}
@@ -174,6 +174,19 @@ def test_two_sets_reconstruct_an_object_larger_than_the_field_of_view() -> None:
     found = TotalVariation(map_sets=2)(data)
     assert (found.kind, found.combination) == ("magnitude", "rss")
     assert distance(found.image, truth) < 0.05
+
+
+@BOTH_MASKS
+def test_a_slice_that_is_done_waits_for_no_other(pattern: str) -> None:
+    """The second slice is noise alone, and flat after a few steps."""
+    _, data = noisy_phantom(MASKS[pattern], SIGMA, shape=(2, 6, 48, 32))
+    data.kspace[1] = sample(noise_like(data.kspace[1], SIGMA), data.mask)
+    model = TotalVariation(tolerance=0.03)
+    assert data.maps is not None
+    pairs = zip(data.kspace, data.maps, strict=True)
+    alone = [model(replace(data, kspace=kspace[None], maps=maps[None])).image[0] for kspace, maps in pairs]
+    for one, other in zip(model(data).image, alone, strict=True):
+        assert distance(one, other) < 1e-4
 
 
 BASE = {"regularisation": 0.5, "iterations": 20, "tolerance": 0.0, "inner_iterations": 5}
