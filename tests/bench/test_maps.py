@@ -39,6 +39,21 @@ def test_projects_noise_free_coil_images_onto_themselves() -> None:
     assert rest.abs().square().sum() < 1e-4 * coil_images.abs().square().sum()
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.02])
+@pytest.mark.parametrize("coils", [3, 12])
+def test_kernels_are_the_row_space_of_the_calibration(coils: int, threshold: float) -> None:
+    """By singular values, of a matrix with more rows than columns (3 coils: 169 and 48) and with fewer (12: 169 and 192)."""
+    kspace = phantom(slices=1, coils=coils, height=32, width=30)[2]
+    region = (kspace + noise_like(kspace, 0.01))[0][:, 8:24, 7:23]
+    # A coil twice: what it adds is of no size but rounding's, which no threshold of zero lets in.
+    region[-1] = region[0]
+    found = Espirit(calibration=16, kernel=4, threshold=threshold)._projection(region).flatten(0, 2).flatten(1)
+    patches = [region[:, y : y + 4, x : x + 4].flatten() for y in range(13) for x in range(13)]
+    _, singular, rows = torch.linalg.svd(torch.stack(patches).to(torch.complex128), full_matrices=False)
+    kept = rows[singular > max(threshold, 1e-6) * singular[0]].mT
+    torch.testing.assert_close(found, (kept @ kept.mH).to(torch.complex64), rtol=1e-4, atol=1e-5)
+
+
 def test_pixel_gram_is_the_sum_over_kernel_images() -> None:
     """The fast correlation form against the definition: Σ_k g_k g_kᴴ with one zero-padded FFT a kernel and coil."""
     _, _, kspace = phantom(slices=1, coils=3, height=32, width=30)
@@ -161,7 +176,7 @@ def test_cutting_up_changes_nothing(rows: int, monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(Espirit().sets(kspace, (12, 36)), whole, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("coils", "height", "width"), [(8, 64, 56), (6, 48, 40), (4, 50, 64)])
+@pytest.mark.parametrize(("coils", "height", "width"), [(8, 64, 56), (6, 48, 40), (4, 50, 64), (12, 48, 48)])
 def test_agrees_with_sigpy(coils: int, height: int, width: int) -> None:
     """Of an even matrix: of an odd one the centre of 24 lines is chosen otherwise."""
     app = pytest.importorskip("sigpy.mri.app")
