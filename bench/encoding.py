@@ -2,15 +2,12 @@
 
 A mask of whole lines leaves the readout alone: after one inverse FFT along it every column of a slice is a system of its own,
 with short FFTs along ky and nothing to do where there is no object. A mask over the plane makes each slice one system.
-Between an FFT and its inverse the samples of a mask are a convolution, which any length can do that keeps the ends of an
-object apart: systems reach as far as the object, and matrices of awkward lengths (230, 322, 372) take FFTs of quick ones.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import EllipsisType
@@ -18,17 +15,14 @@ from types import EllipsisType
 import torch
 from torch import Tensor
 
-from .coils import compression, mix, whitening
+from .coils import compression, fewer, mix, whitening
+from .convolution import Convolution
 from .noise import noise_level
 from .operators import combine, sample, to_image
 from .reconstruction import ReconInput
 
-_CHUNK = {"cpu": 2**17, "cuda": 2**25}
+_CHUNK = {"cpu": 2**18, "cuda": 2**25}
 """Coil samples that are worked on at a time: few enough for the cache of a CPU, enough to keep a GPU busy."""
-_LARGEST_PRIME = 13
-"""FFTs whose length has no larger prime factor are quick."""
-_AWKWARD = 2.2
-"""Others take about so many times as long: measured are 1.5 (272) to 8 (222), 2 at 368 and 4 to 5 at 230 and 322."""
 
 Window = tuple[EllipsisType | slice, ...]
 """An ellipsis and a slice of each axis of a space."""
@@ -42,8 +36,10 @@ class Systems:
     """(system, set, coil, *space), whitened where the noise is known."""
     right: Tensor
     """(system, set, *space) Aᴴy."""
-    transfer: Tensor
-    """Of the convolution FᴴMF of images within the space, in the order of FFTs at least as large."""
+    convolution: Convolution
+    """FᴴMF."""
+    rows: Tensor
+    """(system, 2) first row of the space with an object, and the one after the last."""
     window: Window
     """Where in a column or slice the space lies."""
     noise: Tensor
@@ -61,27 +57,44 @@ class Systems:
 
     def normal(self, image: Tensor) -> Tensor:
         """(system, set, *space) AᴴA image; a few systems at a time, so that coil images stay in the cache."""
-        result = torch.empty_like(image)
-        dims = tuple(range(-self.transfer.ndim, 0))
-        within: Window = (..., *(slice(extent) for extent in self.maps.shape[3:]))
-        for start in range(0, len(image), len(self._coil_images)):
-            some = slice(start, start + len(self._coil_images))
-            maps, seen = self.maps[some], self._coil_images[: len(image) - start]
+        result = torch.zeros_like(image)
+        dims = tuple(range(3 - self.maps.ndim, 0))
+        filled = max((rows.stop - rows.start for _, rows, _ in self._parts), default=0)
+        for some, rows, lengths in self._parts:
+            maps, conjugate = self.maps[some, :, :, rows], self._conjugate[some, :, :, rows]
+            coil_images = self._coil_images[: len(maps)]
+            # Zero around the object: what those before have left there goes.
+            extent, *others = maps.shape[3:]
+            coil_images[:, :, extent:filled].zero_()
+            filled, padded = extent, coil_images[:, :, : lengths[0]]
+            corner: Window = (..., slice(extent), *(slice(other) for other in others))
             if maps.shape[1] == 1:
-                torch.mul(maps[:, 0], image[some], out=seen[within])
+                torch.mul(maps[:, 0], image[some, :, rows], out=padded[corner])
             else:
-                torch.sum(maps * image[some].unsqueeze(2), 1, out=seen[within])
-            spectrum = torch.fft.fftn(seen, dim=dims).mul_(self.transfer)
-            folded = torch.fft.ifftn(spectrum, dim=dims)[within]
-            torch.sum(self._conjugate[some] * folded.unsqueeze(1), 2, out=result[some])
+                torch.sum(maps * image[some, :, rows].unsqueeze(2), 1, out=padded[corner])
+            spectrum = torch.fft.fftn(padded, dim=dims).mul_(self.convolution.transfer(lengths))
+            folded = torch.fft.ifftn(spectrum, dim=dims)[corner]
+            torch.sum(conjugate * folded.unsqueeze(1), 2, out=result[some, :, rows])
         return result
 
     @cached_property
+    def _parts(self) -> list[tuple[slice, slice, tuple[int, ...]]]:
+        """Systems that are worked on together, rows with an object in any of them, and the lengths of their FFTs."""
+        coils, *space = self.maps.shape[2:]
+        step = max(1, _CHUNK[self.maps.device.type] // (coils * math.prod(self.convolution.lengths(space))))
+        parts = []
+        for start in range(0, len(self.rows), step):
+            some = self.rows[start : start + step]
+            rows = slice(int(some[:, 0].min()), int(some[:, 1].max()))
+            parts.append((slice(start, start + step), rows, self.convolution.lengths([rows.stop - rows.start, *space[1:]])))
+        return parts
+
+    @cached_property
     def _coil_images(self) -> Tensor:
-        """(some systems, coil, *padded) zeros: around the object they stay so."""
-        coils, padded = self.maps.shape[2], self.transfer.shape
-        some = min(_CHUNK[self.maps.device.type] // (coils * padded.numel()), len(self.maps))
-        return self.maps.new_zeros(max(1, some), coils, *padded)
+        """(system, coil, *lengths) zeros, for the largest of the parts."""
+        lengths = [max(one) for one in zip(*(lengths for _, _, lengths in self._parts), strict=True)]
+        systems = min(self._parts[0][0].stop, len(self.maps))
+        return self.maps.new_zeros(systems, self.maps.shape[2], *lengths)
 
     @cached_property
     def _conjugate(self) -> Tensor:
@@ -94,6 +107,7 @@ class Systems:
             self,
             maps=self.maps[kept],
             right=self.right[kept],
+            rows=self.rows[kept],
             noise=self.noise[kept],
             scale=self.scale[kept],
             slices=self.slices[kept],
@@ -110,8 +124,9 @@ class Systems:
 
     def each_slice(self, number: Tensor) -> Tensor:
         """(slice, 1, 1, 1) a number (system,) that is the same for all systems of a slice."""
-        first = torch.nn.functional.pad(self.place.diff(), (1, 0), value=1) > 0
-        return number[first][:, None, None, None]
+        each = number.new_empty(int(self.place.max()) + 1)
+        each[self.place] = number
+        return each[:, None, None, None]
 
     def pictures(self, image: Tensor) -> Tensor:
         """(system, set, *space) → (slice, set, a, b): whole slices, transposed where systems are columns, else as they are."""
@@ -120,7 +135,7 @@ class Systems:
             pictures = image.new_zeros(*image.shape[:2], height, readout)
             pictures[self.window] = image
             return pictures
-        pictures = image.new_zeros(int(self.place[-1]) + 1, readout, image.shape[1], height)
+        pictures = image.new_zeros(int(self.place.max()) + 1, readout, image.shape[1], height)
         pictures[self.window][self.place, self.columns] = image
         return pictures.transpose(1, 2)
 
@@ -131,7 +146,12 @@ class Systems:
 
 
 def encode(
-    data: ReconInput, *, whole_slices: bool = False, prewhiten: bool = True, virtual_coils: int | None = None
+    data: ReconInput,
+    *,
+    whole_slices: bool = False,
+    prewhiten: bool = True,
+    virtual_coils: int | None = None,
+    negligible: float = 0.0,
 ) -> Iterator[Systems]:
     """The systems of a volume, some at a time; what no map reaches is left out.
 
@@ -140,6 +160,7 @@ def encode(
         whole_slices: keeps the columns of a slice together, for methods that look at pictures.
         prewhiten: weights the coils by the inverse of their noise covariance where that is known.
         virtual_coils: compresses the coils of each slice to so many at most.
+        negligible: share of the power of the maps that AᴴA may leave out, so that it takes fewer coils.
     """
     assert data.maps is not None
     maps = data.maps if data.maps.ndim == 5 else data.maps.unsqueeze(1)
@@ -156,9 +177,11 @@ def encode(
         mixing = mixing * _keeping_scale(mixing, maps[:, 0])
         noise = noise * _gain(mixing, data.noise_cov)
     if data.mask.shape[-1] == 1:
-        yield from _columns(data, maps, inside, mixing, noise, whole_slices)
+        every = _columns(data, maps, inside, mixing, noise, whole_slices)
     else:
-        yield from _slices(data, maps, inside, mixing, noise)
+        every = _slices(data, maps, inside, mixing, noise)
+    for systems in every:
+        yield replace(systems, maps=fewer(systems.maps, negligible)) if negligible > 0 else systems
 
 
 def _keeping_scale(mixing: Tensor, maps: Tensor) -> Tensor:
@@ -186,8 +209,8 @@ def _columns(
     seen, rows = inside.any(1), _extent(inside.any(0).any(1))
     waves = _waves(lines, height)[:, rows]
     maps = maps[..., rows, :]
-    transfer = _transfer(data.mask[:, 0], [rows.stop - rows.start]).to(data.kspace.real.dtype)
-    size, group = coils * len(transfer), _CHUNK[maps.device.type]
+    bounds, convolution = _bounds(inside[:, rows]), Convolution(data.mask[:, 0])
+    size, group = coils * math.prod(convolution.lengths([rows.stop - rows.start])), _CHUNK[maps.device.type]
 
     def at(volume: Tensor, slices: Tensor, columns: Tensor) -> Tensor:
         """(column, ..., coil, ky) of a (slice, ..., coil, ky, kx) volume, its coils mixed."""
@@ -196,12 +219,15 @@ def _columns(
             return some
         return mixing.expand(len(data.kspace), -1, -1)[slices].reshape(len(some), *[1] * (some.ndim - 3), -1, coils) @ some
 
+    # Systems that reach equally far are neighbours: each group then pads its coil images no more than it must.
+    extents = bounds[..., 1] - bounds[..., 0]
+    places = seen.nonzero()
+    places = places[extents[places[:, 0], places[:, 1]].argsort(descending=True, stable=True)]
     if whole_slices:
         used = seen.any(1).nonzero()[:, 0]
-        some = torch.split(used, max(1, group // (size * readout)))
-        groups = [(seen & torch.isin(torch.arange(len(seen), device=used.device), one)[:, None]).nonzero() for one in some]
+        groups = [places[torch.isin(places[:, 0], one)] for one in torch.split(used, max(1, group // (size * readout)))]
     else:
-        groups = list(torch.split(seen.nonzero(), max(1, group // size)))
+        groups = list(torch.split(places, max(1, group // size)))
     # What is left to do is measured against a whole slice, so that nothing depends on how slices are cut up.
     rights, power = [], data.kspace.real.new_zeros(len(seen), readout)
     for slices, columns in (places.unbind(1) for places in groups):
@@ -213,12 +239,13 @@ def _columns(
         yield Systems(
             maps=at(maps, slices, columns),
             right=right,
-            transfer=transfer,
+            convolution=convolution,
+            rows=bounds[slices, columns],
             window=(..., rows),
             noise=noise[slices],
             scale=scale[slices],
             slices=slices,
-            place=torch.unique_consecutive(slices, return_inverse=True)[1],
+            place=torch.unique(slices, return_inverse=True)[1],
             columns=columns,
             matrix=(height, readout),
         )
@@ -229,8 +256,9 @@ def _slices(data: ReconInput, maps: Tensor, inside: Tensor, mixing: Tensor | Non
     seen = inside.any((1, 2)).nonzero()[:, 0]
     rows, columns = _extent(inside.any(0).any(1)), _extent(inside.any(0).any(0))
     window: Window = (..., rows, columns)
-    transfer = _transfer(data.mask, [one.stop - one.start for one in (rows, columns)]).to(data.kspace.real.dtype)
-    for slices in torch.split(seen, max(1, _CHUNK[maps.device.type] // (data.kspace.shape[1] * transfer.numel()))):
+    bounds, convolution = _bounds(inside[:, rows].any(2, keepdim=True))[:, 0], Convolution(data.mask)
+    size = data.kspace.shape[1] * math.prod(convolution.lengths([one.stop - one.start for one in (rows, columns)]))
+    for slices in torch.split(seen, max(1, _CHUNK[maps.device.type] // size)):
         some, measured = maps[slices], sample(data.kspace[slices], data.mask)
         if mixing is not None:
             mixed = mixing.expand(len(data.kspace), -1, -1)[slices]
@@ -241,7 +269,8 @@ def _slices(data: ReconInput, maps: Tensor, inside: Tensor, mixing: Tensor | Non
         yield Systems(
             maps=some,
             right=right,
-            transfer=transfer,
+            convolution=convolution,
+            rows=bounds[slices],
             window=window,
             noise=noise[slices],
             scale=scale,
@@ -254,9 +283,10 @@ def _slices(data: ReconInput, maps: Tensor, inside: Tensor, mixing: Tensor | Non
 
 def _waves(lines: Tensor, height: int) -> Tensor:
     """(line, ky) the unitary, centred inverse DFT from the sampled lines alone."""
-    positions = torch.arange(height, dtype=torch.float64, device=lines.device) - height // 2
-    angles = torch.outer((lines - height // 2).double(), positions) * (2 * math.pi / height)
-    return torch.polar(torch.full_like(angles, height**-0.5), angles).to(torch.complex64)
+    roots = torch.arange(height, dtype=torch.float64, device=lines.device) * (2 * math.pi / height)
+    roots = torch.polar(torch.full_like(roots, height**-0.5), roots).to(torch.complex64)
+    positions = torch.arange(height, device=lines.device) - height // 2
+    return roots[torch.outer(lines - height // 2, positions) % height]
 
 
 def _extent(inside: Tensor) -> slice:
@@ -265,37 +295,9 @@ def _extent(inside: Tensor) -> slice:
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
-def _transfer(mask: Tensor, extents: Sequence[int]) -> Tensor:
-    """Transfer function of FᴴMF for images that extend so far along each axis, zero-padded to its size.
-
-    Source: the embedding of Toeplitz matrices in circulant ones, Fessler et al., IEEE Trans Signal Process 53:3393 (2005).
-    """
-    kernel = torch.fft.ifftn(torch.fft.ifftshift(mask).to(torch.complex128))
-    for axis, extent in enumerate(extents):
-        period = kernel.shape[axis]
-        length = fft_length(period, extent)
-        if length != period:
-            lags = torch.arange(1 - extent, extent, device=kernel.device)
-            padded = kernel.new_zeros(*kernel.shape[:axis], length, *kernel.shape[axis + 1 :])
-            kernel = padded.index_copy_(axis, lags % length, kernel.index_select(axis, lags % period))
-    return torch.fft.fftn(kernel).real
-
-
-def fft_length(period: int, extent: int) -> int:
-    """The quickest FFT to convolve `extent` samples with a kernel that repeats after `period`.
-
-    Its period itself, or a product of small primes that is long enough for the first and the last sample to stay apart.
-    """
-    apart = next(length for length in itertools.count(4 * math.ceil((2 * extent - 1) / 4), 4) if _largest_prime(length) <= 7)
-    takes = period if _largest_prime(period) <= _LARGEST_PRIME else _AWKWARD * period
-    return period if takes <= apart else apart
-
-
-def _largest_prime(number: int) -> int:
-    largest, factor = 1, 2
-    while number > 1:
-        if number % factor:
-            factor += 1
-        else:
-            number, largest = number // factor, factor
-    return largest
+def _bounds(inside: Tensor) -> Tensor:
+    """(slice, ky, kx) → (slice, kx, 2) the first row with an object, and the one after the last."""
+    height = inside.shape[1]
+    # The first of several largest is what `argmax` finds.
+    first, last = inside.to(torch.uint8).argmax(1), inside.flip(1).to(torch.uint8).argmax(1)
+    return torch.stack([first, height - last], -1)

@@ -11,7 +11,7 @@ ORDER = [
     ["quantity", "identity", "sources", "progress", "files", "scores"],
     ["acquisition"],
     ["sampling"],
-    ["operators", "wavelets", "noise", "coils", "scan_time"],
+    ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],
     ["maps", "g_factor", "reconstruction", "energy"],
     ["encoding", "pipeline"],
     ["training", "images", "truth", "metrics"],

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from halfscan.bench import encoding
-from halfscan.bench.encoding import Systems, encode, fft_length
+from halfscan.bench.convolution import fft_length
+from halfscan.bench.encoding import Systems, encode
 from halfscan.bench.noise import noise_level
 from halfscan.bench.operators import adjoint, forward, sample, to_kspace
 from halfscan.bench.reconstruction import ReconInput
@@ -309,6 +310,57 @@ def test_a_volume_without_an_object_has_no_systems(pattern: str, whole_slices: b
     assert list(encode(data, whole_slices=whole_slices)) == []
 
 
+@BOTH_SETS
+@BOTH_MASKS
+@pytest.mark.parametrize("whole_slices", [False, True])
+def test_negligible_sensitivity_saves_coils_and_changes_little(pattern: str, sets: int, whole_slices: bool) -> None:
+    """Four coils that are mixtures of two but for a thousandth: two are left, and Aᴴy keeps everything."""
+    data, image = _data(pattern, sets), _random(SLICES, sets, HEIGHT, READOUT)
+    maps = _maps(data)
+    maps[:] = torch.einsum("cv,zsvyx->zscyx", _random(COILS, 2, seed=13), maps[:, :, :2]) + 1e-3 * maps
+    found, right = torch.zeros_like(image), torch.zeros_like(image)
+    for systems in encode(data, whole_slices=whole_slices, negligible=1e-3):
+        assert systems.maps.shape[2] == 2
+        systems.put(systems.normal(_take(systems, image)), found)
+        systems.put(systems.right, right)
+    _close(found, _adjoint(_forward(image, data), data), 1e-4)
+    _close(right, _adjoint(data.kspace, data))
+
+
+@pytest.mark.parametrize("chunk", [1, 2000, 2**18])
+@BOTH_SETS
+@BOTH_MASKS
+@pytest.mark.parametrize("whole_slices", [False, True])
+def test_objects_of_any_extents_side_by_side(
+    chunk: int, pattern: str, sets: int, whole_slices: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that one part of the systems leaves behind gets into the next, nor into the next step."""
+    monkeypatch.setitem(encoding._CHUNK, "cpu", chunk)
+    reaches = [(0, 30), (10, 13), (3, 20), (0, 46), (44, 46), (20, 46)]
+    mask, maps = _mask(pattern, 46, 37), torch.zeros(6, sets, COILS, 46, 37, dtype=torch.complex64)
+    for index, (start, stop) in enumerate(reaches):
+        maps[index, ..., start:stop, :] = _random(sets, COILS, stop - start, 37, seed=index)
+        # Its columns reach from one row to all of them, every other one from below.
+        for column in range(37):
+            reach = 1 + 11 * column % 46
+            maps[index, ..., slice(start + reach, None) if column % 2 else slice(max(stop - reach, 0)), column] = 0
+    # The longest columns are in the middle, and the others together reach further.
+    maps[0] = 0
+    maps[0, ..., 10:30, ::2], maps[0, ..., 0, 1::4], maps[0, ..., 45, 3::4] = 1, 2, 3
+    kspace = sample(_random(6, COILS, 46, 37, seed=2), mask)
+    data = ReconInput(kspace=kspace, mask=mask, acs=None, maps=maps, noise_cov=None, field_of_view=(46, 37))
+    images = [_random(6, sets, 46, 37, seed=seed) for seed in (21, 22)]
+    found = [torch.zeros_like(image) for image in images]
+    for systems in encode(data, whole_slices=whole_slices):
+        for image, into in zip(images, found, strict=True):
+            every = _take(systems, image)
+            systems.put(systems.normal(every), into)
+            kept = torch.arange(len(every)) % 3 == 1
+            _close(systems.select(kept).normal(every[kept]), systems.normal(every)[kept])
+    for image, one in zip(images, found, strict=True):
+        _close(one, _adjoint(_forward(image, data), data))
+
+
 @pytest.mark.parametrize("extent", [1, 5, 14, 15, 20, 31, 46])
 @BOTH_SETS
 @BOTH_MASKS
@@ -343,13 +395,13 @@ def test_objects_smaller_than_the_matrix(extent: int, pattern: str, sets: int, w
     ("period", "extent", "length"),
     [
         (256, 256, 256),
-        (230, 230, 480),
+        (230, 230, 512),
         (230, 190, 384),
-        (230, 120, 240),
-        (256, 100, 200),
-        (368, 368, 756),
-        (368, 300, 600),
-        (7, 1, 4),
+        (230, 120, 256),
+        (256, 100, 224),
+        (368, 368, 768),
+        (368, 300, 640),
+        (7, 1, 1),
     ],
 )
 def test_transforms_are_of_quick_lengths(period: int, extent: int, length: int) -> None:

@@ -14,6 +14,7 @@ from halfscan.bench.errors import HalfscanError, NotApplicable
 from halfscan.bench.operators import adjoint, combine, forward, sample, to_image, to_kspace
 from halfscan.bench.reconstruction import ReconInput
 from halfscan.bench.sampling.equispaced import Equispaced
+from halfscan.models.conjugate_gradients import conjugate_gradients
 from halfscan.models.sense import Sense
 
 from ..conftest import phantom
@@ -65,7 +66,7 @@ def test_two_sets_satisfy_their_normal_equations() -> None:
     found = torch.zeros(1, 2, 48, 40, dtype=torch.complex64)
     model = Sense(map_sets=2, regularisation=0.05, iterations=300, tolerance=1e-6)
     for systems in model.encode(data):
-        systems.put(model._solve(systems), found)
+        systems.put(conjugate_gradients(systems, model.regularisation, model.iterations, model.tolerance), found)
     seen = sum(forward(found[:, one], data.maps[:, one], data.mask) for one in (0, 1))
     for one in (0, 1):
         right = adjoint(data.kspace, data.maps[:, one], data.mask)
