@@ -22,25 +22,29 @@ _DAUBECHIES_4 = (
 
 
 class Wavelets:
-    """Daubechies wavelets with four vanishing moments of real pictures (..., a, b), both axes a multiple of 2^levels.
+    """Daubechies wavelets with four vanishing moments of real pictures (..., a, b).
 
     A level along an axis is an orthogonal matrix. At the sizes of slices a product with it is as fast as a convolution on a
-    GPU and several times faster on a CPU, its inverse above all.
+    GPU and several times faster on a CPU, its inverse above all. Pictures are padded with zeros to a multiple of 2^levels, and
+    shifted from the wavelets' grid, by the columns of the first.
+
+    Args:
+        size: (a, b) of the pictures.
+        levels: scales.
+        device: of the pictures.
+        shift: pixels by which pictures are shifted along each axis, around the ends, before they are analysed.
     """
 
-    def __init__(self, size: tuple[int, int], levels: int, device: torch.device) -> None:
-        if any(length % 2**levels for length in size):
-            raise ValueError(f"{size} is no multiple of 2^{levels}")
-        self._matrices = [tuple(_matrix(length >> level).to(device) for length in size) for level in range(levels)]
-
-    @staticmethod
-    def fitting(size: tuple[int, int], levels: int) -> tuple[int, int]:
-        """The smallest size that holds `size` and can be transformed over so many levels."""
+    def __init__(self, size: tuple[int, int], levels: int, device: torch.device, shift: tuple[int, int] = (0, 0)) -> None:
         step = 2**levels
-        return math.ceil(size[0] / step) * step, math.ceil(size[1] / step) * step
+        self.size = (math.ceil(size[0] / step) * step, math.ceil(size[1] / step) * step)
+        """(A, B) of the coefficients."""
+        self._matrices = [tuple(_matrix(length >> level).to(device) for length in self.size) for level in range(levels)]
+        finest = zip(self._matrices[0], shift, size, strict=True)
+        self._matrices[0] = tuple(matrix.roll(-by, 1)[:, :length] for matrix, by, length in finest)
 
     def analyse(self, pictures: Tensor) -> Tensor:
-        """Coefficients of the same shape: the coarse scale in the corner at (0, 0), ever finer ones around it."""
+        """(..., a, b) → (..., A, B): the coarse scale in the corner at (0, 0), ever finer ones around it."""
         (along_a, along_b), *coarser = self._matrices
         coefficients = along_a @ pictures @ along_b.mT
         for along_a, along_b in coarser:
@@ -49,7 +53,7 @@ class Wavelets:
         return coefficients
 
     def synthesise(self, coefficients: Tensor) -> Tensor:
-        """The inverse of `analyse`, and its adjoint."""
+        """(..., A, B) → (..., a, b), the adjoint of `analyse`, and its inverse on what it gives."""
         (along_a, along_b), *coarser = self._matrices
         pictures = coefficients.clone() if coarser else coefficients
         for small_a, small_b in reversed(coarser):

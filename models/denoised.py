@@ -61,7 +61,7 @@ class Denoised(ParallelImaging):
     def __call__(self, data: ReconInput) -> ReconResult:
         slices, _, height, readout = data.kspace.shape
         image = data.kspace.new_zeros(slices, self.map_sets, height, readout)
-        for systems in self.encode(data, whole_slices=True):
+        for systems in self.encode(data, whole_slices=True, negligible=0):
             seen = (systems.maps != 0).any(2)
             full = systems.pictures(_combined(systems, seen))
             threshold = self.strength * noise_level(full, systems.pictures(seen).any(1, keepdim=True))
@@ -91,11 +91,9 @@ def noise_level(pictures: Tensor, inside: Tensor) -> Tensor:
         inside: (slice, 1, a, b) True inside the object; details that reach over its edge are left out.
     """
     a, b = pictures.shape[-2:]
-    size = Wavelets.fitting((a, b), 1)
-    half = (size[0] // 2, size[1] // 2)
-    wavelets = Wavelets(size, 1, pictures.device)
-    planes = pictures.real.new_zeros(2, len(pictures), *size)
-    planes[0, :, :a, :b], planes[1, :, :a, :b] = pictures[:, 0].real, pictures[:, 0].imag
+    wavelets = Wavelets((a, b), 1, pictures.device)
+    size, half = wavelets.size, (wavelets.size[0] // 2, wavelets.size[1] // 2)
+    planes = torch.view_as_real(pictures[:, 0]).movedim(-1, 0).contiguous()
     details = torch.linalg.vector_norm(wavelets.analyse(planes)[..., half[0] :, half[1] :], dim=0)
     # A detail looks at eight pixels along each axis.
     padded = torch.nn.functional.pad(inside[:, 0].float(), (0, size[1] - b + 6, 0, size[0] - a + 6))

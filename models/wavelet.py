@@ -71,16 +71,12 @@ def shrink(pictures: Tensor, threshold: Tensor, levels: int, shifts: Iterator[tu
         levels: scales.
         shifts: the next one is where the wavelets' grid lies; None for no shift.
     """
-    a, b = pictures.shape[-2:]
-    size = Wavelets.fitting((a, b), levels)
-    wavelets = Wavelets(size, levels, pictures.device)
-    # Planes of real numbers (part, slice, set, a, b): real matrices times complex pictures are twice the work.
-    planes = pictures.real.new_zeros(2, *pictures.shape[:2], *size)
-    planes[0, ..., :a, :b], planes[1, ..., :a, :b] = pictures.real, pictures.imag
     shift = next(shifts) if shifts is not None else (0, 0)
-    coefficients = wavelets.analyse(planes.roll(shift, (-2, -1)))
-    magnitude = coefficients.square().sum((0, 2)).sqrt().unsqueeze(1)
-    kept = 1 - threshold / torch.maximum(magnitude, threshold).clamp(min=torch.finfo(magnitude.dtype).tiny)
-    kept[..., : size[0] >> levels, : size[1] >> levels] = 1
-    planes = wavelets.synthesise(coefficients * kept).roll((-shift[0], -shift[1]), (-2, -1))
-    return torch.complex(planes[0, ..., :a, :b], planes[1, ..., :a, :b])
+    wavelets = Wavelets((pictures.shape[-2], pictures.shape[-1]), levels, pictures.device, shift)
+    # Planes of real numbers (part, slice, set, a, b): real matrices times complex pictures are twice the work.
+    planes = torch.view_as_real(pictures).movedim(-1, 0).contiguous()
+    coefficients = wavelets.analyse(planes)
+    magnitude = coefficients.square().sum((0, 2)).sqrt_().unsqueeze(1)
+    kept = 1 - threshold / torch.maximum(magnitude, threshold).clamp_(min=torch.finfo(magnitude.dtype).tiny)
+    kept[..., : wavelets.size[0] >> levels, : wavelets.size[1] >> levels] = 1
+    return torch.complex(*wavelets.synthesise(coefficients.mul_(kept)))

@@ -85,13 +85,19 @@ def test_are_those_of_pywavelets(size: tuple[int, int]) -> None:
         torch.testing.assert_close(part.roll((2, 2), (0, 1)).abs(), torch.from_numpy(theirs).abs(), rtol=1e-4, atol=1e-5)
 
 
-def test_the_smallest_size_that_fits() -> None:
-    assert Wavelets.fitting((48, 32), 4) == (48, 32)
-    assert Wavelets.fitting((49, 31), 4) == (64, 32)
-    assert Wavelets.fitting((1, 17), 1) == (2, 18)
-
-
-@pytest.mark.parametrize(("size", "levels"), [((48, 40), 4), ((31, 32), 1)])
-def test_other_sizes_are_refused(size: tuple[int, int], levels: int) -> None:
-    with pytest.raises(ValueError, match=rf"no multiple of 2\^{levels}"):
-        Wavelets(size, levels, CPU)
+@pytest.mark.parametrize(
+    ("size", "levels", "padded"), [((48, 32), 4, (48, 32)), ((49, 31), 4, (64, 32)), ((1, 17), 1, (2, 18)), ((3, 5), 3, (8, 8))]
+)
+@pytest.mark.parametrize("shift", [(0, 0), (3, 0), (0, 7), (15, 1), (-2, 40)])
+def test_pictures_of_any_size_are_padded_and_shifted(
+    size: tuple[int, int], levels: int, padded: tuple[int, int], shift: tuple[int, int]
+) -> None:
+    pictures, coefficients = _random(2, *size), _random(2, *padded, seed=1)
+    wavelets, plain = Wavelets(size, levels, CPU, shift), Wavelets(padded, levels, CPU)
+    assert wavelets.size == padded
+    larger = torch.zeros(2, *padded)
+    larger[:, : size[0], : size[1]] = pictures
+    torch.testing.assert_close(wavelets.analyse(pictures), plain.analyse(larger.roll(shift, (1, 2))), rtol=1e-5, atol=1e-5)
+    back = plain.synthesise(coefficients).roll((-shift[0], -shift[1]), (1, 2))[:, : size[0], : size[1]]
+    torch.testing.assert_close(wavelets.synthesise(coefficients), back, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(wavelets.synthesise(wavelets.analyse(pictures)), pictures, rtol=1e-5, atol=1e-5)
