@@ -61,12 +61,13 @@ def fewer(maps: Tensor, negligible: float) -> Tensor:
     _, vectors = torch.linalg.eigh(coils @ coils.mH)
     rotated = (vectors.mH @ coils).view(*coils.shape[:2], maps.shape[1], *maps.shape[3:])
     # From the weakest coil on, as eigenvalues ascend: together they have no more than the sum of their largest powers.
-    power = torch.view_as_real(rotated).square().sum((2, -1)).flatten(2).amax(2)
+    power = rotated.real.square().addcmul_(rotated.imag, rotated.imag).flatten(3).amax(3).sum(2)
     weak = power.cumsum(1) < negligible * power[:, -1:]
     # Each system leaves out its own, whichever others it came with.
     least = int(weak.sum(1).min())
-    rotated[:, least:].masked_fill_(weak[:, least:].reshape(len(weak), -1, *[1] * (rotated.ndim - 2)), 0)
-    return rotated[:, least:].movedim(1, 2).contiguous()
+    kept = rotated[:, least:]
+    kept.masked_fill_(weak[:, least:].reshape(len(weak), -1, *[1] * (rotated.ndim - 2)), 0)
+    return kept.movedim(1, 2)
 
 
 def mix(mixing: Tensor, coils: Tensor) -> Tensor:

@@ -32,7 +32,10 @@ class Convolution:
         return tuple(fft_length(period, extent) for period, extent in zip(self._kernel.shape, extents, strict=True))
 
     def transfer(self, lengths: tuple[int, ...]) -> Tensor:
-        """(*lengths) transfer function for images that are zero-padded to these lengths, in the order of FFTs."""
+        """(*lengths, 2) transfer function for images that are zero-padded to these lengths, in the order of FFTs.
+
+        Real, and given twice: for the real and the imaginary part, as torch takes its time over complex numbers.
+        """
         if lengths not in self._transfers:
             kernel = self._kernel
             for axis, length in enumerate(lengths):
@@ -43,7 +46,7 @@ class Convolution:
                     lags = torch.arange(-reach, reach + 1, device=kernel.device)
                     padded = kernel.new_zeros(*kernel.shape[:axis], length, *kernel.shape[axis + 1 :])
                     kernel = padded.index_copy_(axis, lags % length, kernel.index_select(axis, lags % period))
-            self._transfers[lengths] = torch.fft.fftn(kernel).real.float()
+            self._transfers[lengths] = torch.fft.fftn(kernel).real.float().unsqueeze(-1).repeat_interleave(2, -1)
         return self._transfers[lengths]
 
 

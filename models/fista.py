@@ -14,6 +14,9 @@ from .parallel_imaging import ParallelImaging
 Prox = Callable[[Tensor, Tensor], Tensor]
 """(pictures (slice, set, a, b), thresholds (slice, 1, 1, 1)) → pictures: argmin_x ½‖x − v‖² + threshold · penalty(x)."""
 
+_MOMENTUM = 6.0
+"""That of the first step, elsewhere 1: as after ten steps. It saves a quarter of them; where it is too much, it restarts."""
+
 
 def reconstruct(
     model: ParallelImaging, data: ReconInput, *, weight: float, iterations: int, tolerance: float, prox: Callable[[], Prox]
@@ -21,7 +24,8 @@ def reconstruct(
     """argmin_x ½‖W (M F S x − y)‖² + weight · σ · penalty(x), slice by slice.
 
     Source: Beck, Teboulle, SIAM J Imaging Sci 2:183 (2009), with the restarts of O'Donoghue, Candès, Found Comput Math 15:715
-    (2015). Deviation: the step is the inverse of a bound, the largest power of the maps, instead of a searched one.
+    (2015). Deviations: the step is the inverse of a bound, the largest power of the maps, instead of a searched one, and
+    momentum does not start from rest.
 
     Args:
         model: how the coils are treated.
@@ -46,7 +50,7 @@ def _minimise(systems: Systems, weight: float, iterations: int, tolerance: float
     right = systems.pictures(systems.right)
     threshold = weight * systems.each_slice(systems.noise) * step
     image, ahead = right * step, right * step
-    momentum, active = torch.ones_like(step), torch.ones_like(step, dtype=torch.bool)
+    momentum, active = torch.full_like(step, _MOMENTUM), torch.ones_like(step, dtype=torch.bool)
     for _ in range(iterations):
         gradient = systems.pictures(systems.normal(systems.systems(ahead))) - right
         fresh = prox(torch.addcmul(ahead, gradient, step.to(gradient.dtype), value=-1), threshold)

@@ -25,7 +25,7 @@ class Sense(ParallelImaging):
     """λ, Tikhonov weight [1]."""
     iterations: int = 30
     """At most this many CG steps."""
-    tolerance: float = 3e-4
+    tolerance: float = 1e-4
     """Stop where the residual of a system is below this share of the mean ‖Aᴴy‖ of its slice's systems."""
 
     def __post_init__(self) -> None:
