@@ -31,7 +31,7 @@ class Wavelet(ParallelImaging):
 
     regularisation: float = 0.3
     """λ, in standard deviations of the noise [1]."""
-    iterations: int = 28
+    iterations: int = 40
     """FISTA steps at most."""
     tolerance: float = 0.0
     """Stop where a slice changes by less than this share in a step; with `spin` it always changes a little."""

@@ -13,6 +13,7 @@ from halfscan.bench.errors import HalfscanError
 from halfscan.bench.operators import adjoint, forward
 from halfscan.bench.reconstruction import ReconInput
 from halfscan.bench.wavelets import Wavelets
+from halfscan.models import fista
 from halfscan.models.sense import Sense
 from halfscan.models.wavelet import Wavelet
 from halfscan.models.zero_filled import ZeroFilled
@@ -68,6 +69,21 @@ def test_nothing_near_the_solution_is_better(pattern: str) -> None:
         for direction in (torch.randn(found.shape, dtype=found.dtype, generator=generator), found, image - found, 1j * found):
             for sign in (1, -1):
                 assert _objective(found + sign * scale * direction, data, 2.0 * SIGMA, 3) > best
+
+
+def test_momentum_at_the_start_saves_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where lines are few: the way to the same solution is shorter at every step."""
+    _, data = noisy_phantom(lines(48, 4, 8), 0.01)
+    model = Wavelet(regularisation=0.3, iterations=300, levels=3, spin=False)
+    solution = model(data).image
+    steps = (6, 12, 18)
+    ahead = [distance(replace(model, iterations=number)(data).image, solution) for number in steps]
+    monkeypatch.setattr(fista, "_MOMENTUM", 1.0)
+    assert distance(model(data).image, solution) < 1e-3
+    assert all(
+        one < 0.9 * distance(replace(model, iterations=number)(data).image, solution)
+        for one, number in zip(ahead, steps, strict=True)
+    )
 
 
 @pytest.mark.parametrize(("pattern", "support"), [("lines", True), ("plane", False)])
