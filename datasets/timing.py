@@ -1,66 +1,12 @@
-"""What a file says of its own timing: the ISMRMRD header that fastMRI files carry, and the keys of a JSON sidecar.
-
-Source: the ISMRMRD schema, version 1 (sequenceParameters, encoding, encodingLimits). Times there are in ms.
-"""
+"""Timing that a JSON sidecar states, and which of two statements goes first."""
 
 from __future__ import annotations
 
-import math
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from typing import Literal
 
 from ..bench.acquisition import Timing
-from ..bench.errors import HalfscanError, one_line
 
 _MOST = 1_000_000
-_SEQUENCES: dict[str, Literal["tse", "gre", "epi"]] = {
-    **dict.fromkeys(("turbospinecho", "tse", "fse", "fastspinecho"), "tse"),
-    **dict.fromkeys(("flash", "gre", "gradientecho", "spgr"), "gre"),
-    **dict.fromkeys(("epi", "ep2d"), "epi"),
-}
-
-
-def header_timing(xml: str | bytes) -> Timing:
-    """What the header says of timing; None for every field that it leaves out.
-
-    Raises:
-        HalfscanError: no XML, or XML with entities of its own, which a header has no use for.
-    """
-    text = xml.decode("utf-8", "replace") if isinstance(xml, bytes) else xml
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise HalfscanError("the ISMRMRD header declares entities: it is not read")
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise HalfscanError(f"the ISMRMRD header is no XML ({one_line(error)})") from error
-    sequence = root.find("{*}sequenceParameters")
-    encoding = root.find("{*}encoding")
-    train = _number(encoding, "{*}echoTrainLength")
-    averages = _number(encoding, "{*}encodingLimits/{*}average/{*}maximum")
-    return Timing(
-        sequence=_SEQUENCES.get((sequence.findtext("{*}sequence_type") or "").strip().lower()) if sequence is not None else None,
-        tr_s=_milliseconds(sequence, "{*}TR"),
-        te_s=_milliseconds(sequence, "{*}TE"),
-        echo_spacing_s=_milliseconds(sequence, "{*}echo_spacing"),
-        echo_train_length=int(train) if train and train == int(train) else None,
-        averages=int(averages) + 1 if averages is not None and averages == int(averages) else None,
-    )
-
-
-def _number(element: ElementTree.Element | None, path: str) -> float | None:
-    """The first such entry as a number; None where it is absent, or no number from 0 to a million."""
-    found = element.findtext(path) if element is not None else None
-    try:
-        value = float(found) if found is not None else math.nan
-    except ValueError:
-        return None
-    return value if 0 <= value <= _MOST else None
-
-
-def _milliseconds(element: ElementTree.Element | None, path: str) -> float | None:
-    value = _number(element, path)
-    return value / 1000 if value else None
 
 
 def sidecar_timing(sidecar: Mapping[str, object]) -> Timing:

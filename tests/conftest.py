@@ -14,14 +14,16 @@ import torch
 
 from halfscan.bench import identity
 from halfscan.bench.operators import expand, to_kspace
+from halfscan.datasets import survey
 from halfscan.datasets.coils import ring_sensitivities
 
 REAL_DATA = Path(os.environ.get("HALFSCAN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(identity.KEY_VARIABLE, "a test site's secret")
+    monkeypatch.setattr(survey, "surveys_folder", lambda: tmp_path / "surveys")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     torch.set_num_threads(2)
 

@@ -13,7 +13,8 @@ import pytest
 from halfscan.bench.acquisition import Timing
 from halfscan.bench.errors import HalfscanError
 from halfscan.datasets.array import Array
-from halfscan.datasets.timing import first_stated, header_timing, sidecar_timing
+from halfscan.datasets.header import read_header
+from halfscan.datasets.timing import first_stated, sidecar_timing
 
 HEADER = """<?xml version="1.0" encoding="utf-8"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
@@ -27,22 +28,22 @@ HEADER = """<?xml version="1.0" encoding="utf-8"?>
 
 def test_a_header_in_milliseconds() -> None:
     expected = Timing(sequence="tse", tr_s=2.8, te_s=0.033, echo_spacing_s=pytest.approx(0.0111), echo_train_length=4, averages=2)
-    assert header_timing(HEADER) == expected
-    assert header_timing(HEADER.encode()) == expected
-    assert header_timing(HEADER.replace(' xmlns="http://www.ismrm.org/ISMRMRD"', "")) == expected
+    assert read_header(HEADER).timing == expected
+    assert read_header(HEADER.encode()).timing == expected
+    assert read_header(HEADER.replace(' xmlns="http://www.ismrm.org/ISMRMRD"', "")).timing == expected
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "NaN", "none", ""])
 def test_what_a_header_fills_in_for_unknown_is_silence(value: str) -> None:
-    assert header_timing(HEADER.replace("<TR>2800", f"<TR>{value}")).tr_s is None
+    assert read_header(HEADER.replace("<TR>2800", f"<TR>{value}")).timing.tr_s is None
 
 
 def test_silence_and_nonsense() -> None:
-    assert header_timing("<ismrmrdHeader/>") == Timing()
+    assert read_header("<ismrmrdHeader/>").timing == Timing()
     with pytest.raises(HalfscanError, match="no XML"):
-        header_timing("TR=2800")
+        read_header("TR=2800")
     with pytest.raises(HalfscanError, match="entities"):
-        header_timing('<!DOCTYPE a [<!ENTITY b "c">]>' + HEADER)
+        read_header('<!DOCTYPE a [<!ENTITY b "c">]>' + HEADER)
 
 
 def test_a_sidecar() -> None:
