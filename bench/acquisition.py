@@ -16,6 +16,8 @@ from .errors import HalfscanError
 
 Axis: TypeAlias = Literal["repetition", "echo", "frame", "slice", "coil", "kz", "ky", "kx"]
 Domain: TypeAlias = Literal["k-space", "image"]
+TruthKind: TypeAlias = Literal["noise_free", "repeat_average"]
+"""Without noise, or the mean of other repetitions of the scan: its noise is its own, and not the sampled lines'."""
 Selection: TypeAlias = Mapping[Axis, int | slice]
 ComplexArray: TypeAlias = npt.NDArray[np.complex64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -95,8 +97,8 @@ class KSpace:
         chosen = selection or {}
         if absent := [axis for axis in chosen if axis not in self.axes]:
             raise HalfscanError(f"k-space has no axis {absent[0]!r}: it has {', '.join(self.axes)}")
-        part = self.load(tuple(chosen.get(axis, slice(None)) for axis in self.axes))
-        return np.ascontiguousarray(part, dtype=np.complex64)
+        # As it lies in memory: readers swap and cut axes as views, and a copy would cost as much as reading.
+        return np.asarray(self.load(tuple(chosen.get(axis, slice(None)) for axis in self.axes)), dtype=np.complex64)
 
     def read_stack(self, start: int = 0, stop: int | None = None) -> ComplexArray:
         """Slices start to stop (default: all) as (slice, coil, ky, kx), with axes of length 1 where the data have none."""
@@ -123,7 +125,9 @@ class Acquisition:
     acquired: BoolArray
     """(ky,) True for lines that the scanner sampled; zero padding is not data."""
     truth: KSpace | None = None
-    """Noise-free k-space of the same shape, where it exists."""
+    """k-space of the same shape that images are scored against, where there is a better one than their own."""
+    truth_kind: TruthKind = "noise_free"
+    """What `truth` is."""
     read_noise_cov: Callable[[], ComplexArray] | None = field(default=None, repr=False)
     """Gives `noise_cov`; None where nobody measured it."""
     timing: Timing = Timing()
@@ -192,7 +196,7 @@ def record_digest(acquisitions: Sequence[Acquisition]) -> str:
             one.redistributable,
             one.caveat,
             # QA hangs on both; the covariance's own values are in the data set's digest.
-            one.truth is None,
+            None if one.truth is None else one.truth_kind,
             one.read_noise_cov is None,
             astuple(one.timing),
         ]

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .acquisition import Acquisition
+from .acquisition import Acquisition, TruthKind
 from .maps import Espirit
 from .operators import centre_crop, combine, root_sum_of_squares, to_image
 from .reconstruction import Combination
@@ -21,14 +21,15 @@ class Truth:
 
     image: Tensor
     """(slice, ky, kx) float32 magnitude, cropped to the field of view."""
-    source: Literal["noise_free", "full_kspace"]
+    source: TruthKind | Literal["full_kspace"]
     shares_noise: bool
     """True where the truth's noise is also in the sampled lines: scores then favour what keeps that noise."""
 
 
 @lru_cache(maxsize=128)
 def reference_image(acquisition: Acquisition, combination: Combination, maps: Espirit) -> Truth:
-    """Noise-free k-space where it exists, else the full k-space, combined as the metric profile names.
+    """Noise-free k-space or the mean of other repetitions where it exists, else the full k-space, combined as the metric
+    profile names.
 
     Args:
         acquisition: the volume.
@@ -43,6 +44,6 @@ def reference_image(acquisition: Acquisition, combination: Combination, maps: Es
         image = combine(to_image(kspace), maps(kspace, (int(lines[0]), int(lines[-1]) + 1))).abs()
     return Truth(
         image=centre_crop(image, acquisition.field_of_view),
-        source="noise_free" if acquisition.truth else "full_kspace",
+        source=acquisition.truth_kind if acquisition.truth else "full_kspace",
         shares_noise=acquisition.truth is None,
     )

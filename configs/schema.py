@@ -47,13 +47,27 @@ class Target:
 
 
 @dataclass
-class ArrayDataset(Target):
+class SourceDataset(Target):
     name: str = MISSING
     path: str = MISSING
-    axes: list[str] | None = None
-    provenance: str | None = None
     patient_pattern: str | None = None
     max_slices: int | None = None
+
+
+@dataclass
+class ArrayDataset(SourceDataset):
+    axes: list[str] | None = None
+    provenance: str | None = None
+
+
+@dataclass
+class FastMri(SourceDataset):
+    padding: str = MISSING
+
+
+@dataclass
+class M4Raw(SourceDataset):
+    repetition: int = MISSING
 
 
 @dataclass
@@ -285,7 +299,13 @@ class Claim(Target):
 
 
 SCHEMAS: dict[str, dict[str, type]] = {
-    "dataset": {"array": ArrayDataset, "digital_brains": DigitalBrains, "sample": SampleDataset},
+    "dataset": {
+        "array": ArrayDataset,
+        "fastmri": FastMri,
+        "m4raw": M4Raw,
+        "digital_brains": DigitalBrains,
+        "sample": SampleDataset,
+    },
     "sampling": {
         "lines": LineSampling,
         "variable_density": VariableDensity,

@@ -47,6 +47,14 @@ class Source:
             if groups < 1:
                 raise HalfscanError(f"dataset.patient_pattern={self.patient_pattern!r} needs a group: (...)")
 
+    def acquisitions(self) -> Sequence[Acquisition]:
+        """All volumes, in a fixed order.
+
+        Raises:
+            HalfscanError: naming every file that can't be used.
+        """
+        raise NotImplementedError
+
     def files(self, suffixes: Sequence[str]) -> list[Path]:
         """The files to read, by name. What else lies in a folder is named in the log.
 

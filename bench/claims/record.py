@@ -34,7 +34,7 @@ def as_record(verdict: Verdict) -> dict[str, Any]:
         "candidate_protocol": verdict.candidate_protocol,
         "patients": verdict.patients,
         "seeds": verdict.seeds,
-        "ground_truth": None if verdict.ground_truth is None else "single",
+        "ground_truth": _ground_truth(verdict.ground_truth),
         "truth": verdict.ground_truth,
         "time": None if verdict.time is None else _time(verdict.time),
         "endpoints": [_endpoint(one) for one in verdict.endpoints],
@@ -51,6 +51,12 @@ def as_record(verdict: Verdict) -> dict[str, Any]:
         "energy": {"value": None, "unit": "J", "reason": "no claim on energy is judged here"},
         "run_ids": list(verdict.run_ids),
     }
+
+
+def _ground_truth(truth: str | None) -> str | None:
+    if truth is None:
+        return None
+    return "repeat_average" if truth.startswith("repeat_average") else "single"
 
 
 def _time(time: TimeResult) -> dict[str, Any]:

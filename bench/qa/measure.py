@@ -62,7 +62,8 @@ def _kept(path: Path, volumes: int) -> list[dict[str, Quantity]] | None:
 def _volume(recipe: Recipe, acquisition: Acquisition) -> Volume:
     mask, truth = recipe.mask(acquisition), acquisition.truth
     data = with_maps(recipe, read_input(recipe, acquisition, mask))
-    noise_free = None if truth is None else read_input(recipe, replace(acquisition, kspace=truth), mask).kspace
+    clean = truth if acquisition.truth_kind == "noise_free" else None
+    noise_free = None if clean is None else read_input(recipe, replace(acquisition, kspace=clean), mask).kspace
     # Uncropped, so that sites lie where they lie in k-space's own grid.
     data = replace(data, field_of_view=(acquisition.kspace.size("ky"), acquisition.kspace.size("kx")))
     full = torch.from_numpy((truth or acquisition.kspace).read_stack())

@@ -1,0 +1,106 @@
+"""fastMRI knee and brain files, multi- and single-coil. See `fastmri.md`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..bench.acquisition import Acquisition, KSpace, Provenance
+from ..bench.errors import HalfscanError
+from .fastmri_file import SUFFIXES, FastMriFile, open_file
+from .padding import acquired_lines, strip
+from .source import Source, open_all, pseudonyms
+from .survey import survey
+
+CONTRASTS = {
+    "CORPD_FBK": "PD",
+    "CORPDFS_FBK": "PD-FS",
+    "AXT1": "T1",
+    "AXT1PRE": "T1-pre",
+    "AXT1POST": "T1-post",
+    "AXT2": "T2",
+    "AXFLAIR": "FLAIR",
+}
+"""fastMRI's names of its protocols; any other text may name a patient, and is not kept."""
+_PUBLISHED_NAME = re.compile(r"file(_brain|_prostate)?(_AX[A-Z0-9]+)?(_\d+)*\d*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastMri(Source):
+    """One file, or a folder of files, a volume each.
+
+    Raises:
+        HalfscanError: settings that can't be.
+    """
+
+    padding: Literal["strip", "keep"] = "strip"
+    """`strip`: lines that were never acquired are cut off; `keep`: the grid of fastMRI's own images, whose padded lines
+    count neither as acquired nor as sampled."""
+    name: str = "fastmri"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.padding not in ("strip", "keep"):
+            raise HalfscanError(f"dataset.padding={self.padding} must be strip or keep")
+
+    def acquisitions(self) -> Sequence[Acquisition]:
+        """All volumes, by file name.
+
+        Raises:
+            HalfscanError: naming every file that can't be used.
+        """
+        return open_all(self.files(SUFFIXES), self._open)
+
+    def _open(self, file: Path) -> Iterator[Acquisition]:
+        opened = open_file(file)
+        whole = self.central(opened.kspace)
+        found = survey([file], whole, self.max_slices)
+        acquired = acquired_lines(file, found, opened.lines)
+        kspace, lines = whole, (0, whole.size("ky"))
+        if self.padding == "strip":
+            stripped = strip(whole, acquired)
+            kspace, acquired, lines = stripped.kspace, stripped.acquired, stripped.lines
+        patient = self.patient_in(file)
+        published = "fastMRI" if _PUBLISHED_NAME.fullmatch(file.stem) and patient is None and opened.patient_id else None
+        patient, volume = pseudonyms(patient or opened.patient_id or file.stem, file.stem, published)
+        yield Acquisition(
+            kspace=kspace,
+            patient=patient,
+            volume=volume,
+            digest=hashlib.sha256(f"{found.digest} {lines}".encode()).hexdigest(),
+            provenance=Provenance.MEASURED,
+            acquired=acquired,
+            timing=opened.header.timing,
+            voxel_mm=voxel_mm(opened, kspace),
+            matrix=image_matrix(opened, kspace),
+            field_strength_t=opened.header.field_strength_t,
+            contrast=CONTRASTS.get(opened.acquisition or ""),
+            file_name=file.name,
+        )
+
+
+def image_matrix(opened: FastMriFile, kspace: KSpace) -> tuple[int, int] | None:
+    """(ky, kx) of the image within the field of view that the scanner shows: oversampling is cut off.
+
+    Lengths, not pixels, say how much that is: without its padding k-space has fewer, larger pixels in the same field of view.
+    """
+    encoded, shown = opened.header.encoded_mm, opened.header.recon_mm
+    if encoded is None or shown is None:
+        return None
+    ky, kx = kspace.size("ky"), kspace.size("kx")
+    return (
+        min(ky, max(1, round(ky * shown[1] / encoded[1]))),
+        min(kx, max(1, round(kx * shown[0] / encoded[0]))),
+    )
+
+
+def voxel_mm(opened: FastMriFile, kspace: KSpace) -> tuple[float, float, float] | None:
+    """Voxel size along (slice, ky, kx) [mm] of the lines that remain."""
+    encoded = opened.header.encoded_mm
+    if encoded is None:
+        return None
+    return encoded[2] / (opened.header.encoded or (1, 1, 1))[2], encoded[1] / kspace.size("ky"), encoded[0] / kspace.size("kx")
