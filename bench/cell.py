@@ -133,9 +133,7 @@ def _training(
 ) -> Training:
     """The training that a network needs before this cell; cells that differ in their acceleration alone share it."""
     if not isinstance(dataset, Splittable):
-        raise HalfscanError(
-            f"dataset {dataset.name} has no patients to train on: give model.weights, or use dataset=digital_brains"
-        )
+        raise HalfscanError(f"dataset {dataset.name} has no patients to train on: give model.weights, or data with splits")
     trainer: Trainer = build(plain["trainer"], "trainer")
     train, validation = (tuple(dataset.of_split(split).acquisitions()) for split in ("train", "validation"))
     for split, found in (("train", train), ("validation", validation)):

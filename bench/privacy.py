@@ -41,7 +41,7 @@ def hash_path(path: str) -> str:
 
 def is_path(name: str) -> bool:
     """Whether a setting holds a path or another text that may name a patient."""
-    return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "weights", "patient_pattern")
+    return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "weights", "splits", "patient_pattern")
 
 
 def without_paths(manifest: SweepManifest) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class SourceDataset(Target):
     path: str = MISSING
     patient_pattern: str | None = None
     max_slices: int | None = None
+    splits: str | None = None
+    split: str = MISSING
 
 
 @dataclass

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..bench.acquisition import AXES, Acquisition, Axis, ComplexArray, KSpace, Provenance, Timing
 from ..bench.errors import HalfscanError
 from . import sidecar as beside
+from .hdf5 import names
 from .header import read_header
 from .noise import checked_covariance, noise_covariance
 from .sidecar import Sidecar
@@ -51,7 +52,13 @@ class Array(Source):
         if self.provenance is not None and self.provenance not in set(Provenance):
             raise HalfscanError(f"dataset.provenance={self.provenance} is unknown: use {', '.join(Provenance)}")
 
-    def acquisitions(self) -> Sequence[Acquisition]:
+    def recognises(self, path: Path) -> bool:
+        if path.suffix.lower() in (".npz", ".npy"):
+            return path.is_file()
+        found = names(path, SUFFIXES)
+        return bool(found) and HEADER not in found and not any("/" in name for name in found)
+
+    def volumes(self) -> Sequence[Acquisition]:
         """All volumes, by file name.
 
         Raises:

@@ -11,7 +11,8 @@ from typing import Literal
 
 from ..bench.acquisition import Acquisition, KSpace, Provenance
 from ..bench.errors import HalfscanError
-from .fastmri_file import SUFFIXES, FastMriFile, open_file
+from .fastmri_file import HEADER, KEY, SUFFIXES, FastMriFile, open_file
+from .hdf5 import holds
 from .padding import acquired_lines, strip
 from .source import Source, open_all, pseudonyms
 from .survey import survey
@@ -47,7 +48,10 @@ class FastMri(Source):
         if self.padding not in ("strip", "keep"):
             raise HalfscanError(f"dataset.padding={self.padding} must be strip or keep")
 
-    def acquisitions(self) -> Sequence[Acquisition]:
+    def recognises(self, path: Path) -> bool:
+        return holds(path, SUFFIXES, KEY, HEADER)
+
+    def volumes(self) -> Sequence[Acquisition]:
         """All volumes, by file name.
 
         Raises:

@@ -43,7 +43,7 @@ class M4Raw(Source):
         if self.repetition < 1:
             raise HalfscanError(f"dataset.repetition={self.repetition} must be at least 1")
 
-    def acquisitions(self) -> Sequence[Acquisition]:
+    def volumes(self) -> Sequence[Acquisition]:
         """All volumes, by study and contrast.
 
         Raises:

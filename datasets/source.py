@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ..bench.acquisition import Acquisition, ComplexArray, KSpace
 from ..bench.errors import HalfscanError, one_line
 from ..bench.identity import private_id, public_id
+from ..bench.splits import SPLITS, read_splits
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,14 @@ class Source:
     name, a patient a file."""
     max_slices: int | None = None
     """Only this many central slices of each volume."""
+    splits: str | None = None
+    """Manifest of who is to learn from and who is to be scored (`halfscan data split`); None: everyone is scored."""
+    split: str = "test"
+    """Whose volumes these are, with `splits`."""
 
     def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise HalfscanError(f"dataset.split={self.split} is unknown: use {', '.join(SPLITS)}")
         if self.max_slices is not None and self.max_slices < 1:
             raise HalfscanError(f"dataset.max_slices={self.max_slices} must be at least 1")
         if self.patient_pattern is not None:
@@ -47,13 +54,46 @@ class Source:
             if groups < 1:
                 raise HalfscanError(f"dataset.patient_pattern={self.patient_pattern!r} needs a group: (...)")
 
-    def acquisitions(self) -> Sequence[Acquisition]:
-        """All volumes, in a fixed order.
+    def volumes(self) -> Sequence[Acquisition]:
+        """All volumes of the files, whatever their split, in a fixed order.
 
         Raises:
             HalfscanError: naming every file that can't be used.
         """
         raise NotImplementedError
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a path is of this kind, by its name and first bytes: what `halfscan data check` asks."""
+        return False
+
+    def acquisitions(self) -> Sequence[Acquisition]:
+        """The volumes of the split, or all of them where there are no splits.
+
+        Raises:
+            HalfscanError: naming every file that can't be used, or a patient who stands in no split.
+        """
+        found = self.volumes()
+        if self.splits is None:
+            return found
+        splits = read_splits(Path(self.splits).expanduser())
+        known = frozenset().union(*splits.patients.values())
+        if missing := sorted({one.patient for one in found} - known):
+            raise HalfscanError(
+                f"dataset.splits={self.splits}: {len(missing)} patients stand in no split, {missing[0]} among them: make it again"
+            )
+        return [one for one in found if one.patient in splits.patients[self.split]]  # type: ignore[index]
+
+    def of_split(self, split: Literal["train", "validation", "test"]) -> Source:
+        """The same files' patients of one split.
+
+        Raises:
+            HalfscanError: there are no splits.
+        """
+        if self.splits is None:
+            raise HalfscanError(
+                "these data have no patients to train on: give model.weights, or dataset.splits (halfscan data split)"
+            )
+        return replace(self, split=split)
 
     def files(self, suffixes: Sequence[str]) -> list[Path]:
         """The files to read, by name. What else lies in a folder is named in the log.

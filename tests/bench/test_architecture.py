@@ -9,11 +9,11 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     ["errors"],
     ["quantity", "identity", "sources", "progress", "files", "scores"],
-    ["acquisition"],
+    ["acquisition", "splits"],
     ["sampling"],
     ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],
     ["maps", "g_factor", "reconstruction", "energy"],
-    ["encoding", "pipeline"],
+    ["encoding", "pipeline", "audit"],
     ["training", "images", "truth", "metrics"],
     ["qa"],
     ["rows"],
@@ -30,7 +30,8 @@ ORDER = [
     ["verify"],
     ["report"],
     ["closing", "compare"],
-    ["task", "time_command", "verify_command", "report_command", "compare_command"],
+    ["data_check"],
+    ["task", "time_command", "data_command", "verify_command", "report_command", "compare_command"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
@@ -40,7 +41,7 @@ ALLOWED = {
         *("errors", "acquisition", "sampling", "operators", "wavelets", "noise", "maps", "reconstruction", "encoding"),
         *("pipeline", "training"),
     },
-    "datasets": {"errors", "files", "sources", "identity", "acquisition", "operators"},
+    "datasets": {"errors", "files", "sources", "identity", "acquisition", "splits", "operators"},
     "configs": set(),
 }
 
