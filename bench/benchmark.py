@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .acquisition import Acquisition
 from .cell import Cell
 from .claims.types import retrospective_evidence
-from .images import Reconstructed, recipe_images
+from .images import MADE_ELSEWHERE, Reconstructed, recipe_images
 from .qa.measure import measure_quality
 from .quantity import Quantity
 from .rows import Row, split_scores
@@ -69,7 +69,12 @@ def _row(
     scan = timing.scans
     seconds, against_full, against_clinical = scan.candidate.seconds, scan.against_full, scan.against_clinical
     energy = volume.energy.total
-    absent = {"energy_j": energy, "full_recorded_s": timing.timed.recorded}
+    speed = (
+        Quantity.unmeasured("s", MADE_ELSEWHERE)
+        if volume.seconds_per_slice is None
+        else Quantity(value=volume.seconds_per_slice, unit="s", method="measured")
+    )
+    absent = {"energy_j": energy, "full_recorded_s": timing.timed.recorded, "recon_s_per_slice": speed}
     metrics, reasons = split_scores({**scores, **absent})
     for name in absent:
         metrics.pop(name)

@@ -93,7 +93,7 @@ def build_cell(config: DictConfig) -> Cell:
             training = _training(plain, dataset, model, sampling, maps, meter)
         else:
             caveat = _check_weights(model, Path(model.weights), acquisitions)
-    digest = _sha256(_identity(plain, manifest_digest(acquisitions), training))
+    digest = _sha256(_identity(plain, model, manifest_digest(acquisitions), training))
     scoring = {
         "digest": digest,
         "dataset": plain["dataset"],
@@ -187,7 +187,7 @@ def _refuse_seen(learned_from: set[str], scored: Sequence[Acquisition]) -> None:
         )
 
 
-def _identity(plain: dict[str, Any], manifest: str, training: Training | None) -> dict[str, Any]:
+def _identity(plain: dict[str, Any], model: Reconstructor, manifest: str, training: Training | None) -> dict[str, Any]:
     """The allow-list of the digest: what can change a reconstructed image."""
     weights = plain["model"].get("weights")
     file = Path(weights) if isinstance(weights, str) and Path(weights).is_file() else None
@@ -195,6 +195,7 @@ def _identity(plain: dict[str, Any], manifest: str, training: Training | None) -
         "manifest": manifest,
         "training": training.digest if training else None,
         "weights": hashlib.sha256(file.read_bytes()).hexdigest() if file else None,
+        "images": getattr(model, "content_digest", None),
         **{name: plain[name] for name in ("sampling", "model", "maps", "mask_replicate", "threads")},
         "dtype": DTYPE,
         "device": plain["device"].split(":")[0],

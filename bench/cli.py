@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["run"]:
             # Hydra reads these words itself: its grammar is not argparse's.
             return _run(words[1:])
+        if words[:1] == ["score"]:
+            from .exchange_command import score_words
+
+            return _run(score_words(_score_parser().parse_intermixed_args(words[1:])))
         if words[:1] == ["time"]:
             from .time_command import run_time
 
@@ -35,6 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             chosen = _claims_parser(words[0]).parse_intermixed_args(words[1:])
             return run_verify(chosen) if words[0] == "verify" else run_plan(chosen)
+        if words[:1] == ["export-inputs"]:
+            from .exchange_command import run_export
+
+            return run_export(_export_parser().parse_intermixed_args(words[1:]))
+        if words[:1] == ["data"] and words[1:2] not in (["-h"], ["--help"]):
+            from .data_command import run_data
+
+            return run_data(_data_parser("".join(words[1:2])).parse_intermixed_args(words[2:]))
         options = _parser().parse_args(words)
         return int(options.command(options))
     except HalfscanError as error:
@@ -88,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     time = commands.add_parser("time", help="scan seconds, term by term: halfscan time protocol=tse_knee sampling.acceleration=4")
     time.add_argument("overrides", nargs="*")
 
+    for name, words in (
+        ("data", "check files before they are believed, split patients: halfscan data check PATH, halfscan data split"),
+        ("export-inputs", "the sampled lines alone, for a vendor: halfscan export-inputs dataset=... --out FOLDER"),
+        ("score", "a vendor's finished images: halfscan score IMAGES dataset=... sampling=..."),
+    ):
+        commands.add_parser(name, help=words).add_argument("words", nargs="*")
+
     finish = commands.add_parser("finish", help="close a sweep whose launcher was lost, and name what is missing")
     finish.add_argument("sweep", nargs="?", help="id of the sweep, its beginning or its folder; default: the latest")
     finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
@@ -108,6 +127,53 @@ def _parser() -> argparse.ArgumentParser:
     for command in (table, report, compare):
         command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    """Of `halfscan export-inputs` alone."""
+    parser = _Parser(
+        prog="halfscan export-inputs",
+        description="Writes the sampled lines of a data set's volumes, and nothing else of them, for a method that can't run here.",
+    )
+    parser.add_argument("overrides", nargs="+", help="as of `halfscan run`: dataset=..., sampling=..., mask_replicate=...")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder of the inputs")
+    return parser
+
+
+def _score_parser() -> argparse.ArgumentParser:
+    """Of `halfscan score` alone."""
+    parser = _Parser(
+        prog="halfscan score",
+        description="Scores images that were made elsewhere from the inputs of `halfscan export-inputs`: seconds and quality are "
+        "judged, energy and reconstruction time are null.",
+    )
+    parser.add_argument("images", type=Path, help="folder of NAME.npy images beside their inputs.json")
+    parser.add_argument("overrides", nargs="*", help="as of `halfscan run`: the dataset and sampling of the export, claims")
+    parser.add_argument("--name", default="finished", help="what tables call them (default: %(default)s)")
+    parser.add_argument("--combination", choices=("rss", "mvue"), default="rss", help="of their coils (default: %(default)s)")
+    return parser
+
+
+def _data_parser(what: str) -> argparse.ArgumentParser:
+    """Of `halfscan data check` or `halfscan data split`."""
+    parser = _Parser(prog=f"halfscan data {what}")
+    parser.set_defaults(what=what)
+    if what == "split":
+        parser.description = "Draws who is learned from and who is scored: a manifest for dataset.splits."
+        parser.add_argument("overrides", nargs="+", help="dataset=NAME dataset.path=PATH ...")
+        parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+        parser.add_argument(
+            "--shares", type=_shares, default=(0.7, 0.1, 0.2), help="train,validation,test (default: 0.7,0.1,0.2)"
+        )
+        parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
+        parser.add_argument("--force", action="store_true", help="write over a manifest: patients may change sides")
+        return parser
+    raise HalfscanError(f"halfscan data {what[:40]}: there are data check and data split")
+
+
+def _shares(text: str) -> tuple[float, float, float]:
+    train, validation, test = (float(part) for part in text.split(","))
+    return train, validation, test
 
 
 def _time_parser() -> argparse.ArgumentParser:

@@ -37,6 +37,11 @@ class EnergyRecord:
         return Quantity(value=sum(part.value or 0.0 for part in parts.values()), unit="J", method=self.gpu.method)
 
 
+def unmeasured_energy(reason: str) -> EnergyRecord:
+    """Of work that no meter was near."""
+    return EnergyRecord(gpu=Quantity.unmeasured("J", reason), cpu=Quantity.unmeasured("J", reason))
+
+
 class Meter(Protocol):
     """Opens a window around work and tells what it cost."""
 

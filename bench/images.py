@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from .acquisition import Acquisition
-from .energy import EnergyRecord, Meter
+from .energy import EnergyRecord, Meter, unmeasured_energy
 from .errors import HalfscanError
 from .maps import Espirit
 from .operators import sample
@@ -27,6 +27,7 @@ from .sampling.pattern import Sampling
 
 TRAINING = "training.json"
 """How the network behind the images was trained, kept beside them: re-scoring needs no weights."""
+MADE_ELSEWHERE = "the images were made elsewhere, and nobody measured here what they took"
 SLICES_PER_BATCH = 8
 """Slices reconstructed side by side; fixed, so that results do not depend on how much memory there is."""
 
@@ -82,7 +83,8 @@ class Reconstructed:
     kind: Literal["complex", "magnitude"]
     combination: Combination
     mask_hash: str
-    seconds_per_slice: float
+    seconds_per_slice: float | None
+    """None where the image was made elsewhere."""
     energy: EnergyRecord
 
     @property
@@ -186,6 +188,7 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
             begin = _now(recipe.device)
             results = [_solve(recipe, batch) for batch in batches]
             seconds = _now(recipe.device) - begin
+    elsewhere = getattr(recipe.model, "made_elsewhere", False)
     for batch, result in zip(batches, results, strict=True):
         check_result(recipe, batch, result)
     return Reconstructed(
@@ -193,8 +196,8 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
         kind=results[0].kind,
         combination=results[0].combination,
         mask_hash=mask.hash,
-        seconds_per_slice=seconds / acquisition.slices,
-        energy=recipe.meter.record(),
+        seconds_per_slice=None if elsewhere else seconds / acquisition.slices,
+        energy=unmeasured_energy(MADE_ELSEWHERE) if elsewhere else recipe.meter.record(),
     )
 
 

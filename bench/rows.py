@@ -74,7 +74,8 @@ class Row:
     combination: str
     device: str
     threads: int
-    recon_s_per_slice: float
+    recon_s_per_slice: float | None
+    """Null where the images were made elsewhere."""
     energy_j: float | None
     # What it was scored against
     truth_source: str

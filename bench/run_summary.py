@@ -38,6 +38,8 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for column in _COLUMNS:
+        if any(getattr(row, column) is None for row in rows):
+            continue
         means = patient_means((row.patient, getattr(row, column)) for row in rows)
         found[f"scan/{column}"] = sum(means.values()) / len(means)
     found["scan/minutes"] = found["scan/scan_s"] / 60

@@ -76,8 +76,10 @@ class CellSummary:
         return _mean(self.rows.values("acceleration"))
 
     @property
-    def ms_per_slice(self) -> float:
-        return 1000 * _mean(self.rows.values("recon_s_per_slice"))
+    def ms_per_slice(self) -> float | None:
+        """None for images that were made elsewhere."""
+        seconds = self.rows.values("recon_s_per_slice")
+        return None if None in seconds else 1000 * _mean(seconds)
 
     @property
     def warnings(self) -> list[str]:
@@ -216,7 +218,7 @@ def cell_values(cell: CellSummary, profile: str) -> list[str]:
         percent(cell.reduction("full")),
         percent(cell.reduction("clinical")),
         *(score(cell, f"{name}@{profile}") for name in shown(profile)),
-        f"{cell.ms_per_slice:.1f}",
+        "–" if cell.ms_per_slice is None else f"{cell.ms_per_slice:.1f}",
     ]
 
 

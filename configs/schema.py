@@ -240,6 +240,12 @@ class Outside(Model):
 
 
 @dataclass
+class Finished(Model):
+    path: str = MISSING
+    combination: str = MISSING
+
+
+@dataclass
 class UNet(Model):
     features: int = MISSING
     weights: str | None = None
@@ -325,6 +331,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "homodyne": Homodyne,
         "pocs": Pocs,
         "outside": Outside,
+        "finished": Finished,
         "unet": UNet,
     },
     "trainer": {"trainer": Trainer},

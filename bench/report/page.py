@@ -308,7 +308,7 @@ def _table_row(cell: CellSummary, metrics: Sequence[str]) -> dict[str, Any]:
         (f"{seconds.low:.1f} to {seconds.high:.1f}", seconds.low),
         *((percent(found), -(found.value or 0.0)) for found in (cell.reduction("full"), cell.reduction("clinical"))),
         *((score(cell, metric), _value(cell, metric)) for metric in metrics),
-        (f"{cell.ms_per_slice:.1f}", cell.ms_per_slice),
+        ("–", None) if cell.ms_per_slice is None else (f"{cell.ms_per_slice:.1f}", cell.ms_per_slice),
     ]
     shown = [(text, "" if value is None else f"{value:.9g}") for text, value in values]
     return {"key": cell.entry.key, "label": label(cell), "numbers": shown}

@@ -13,7 +13,7 @@ ORDER = [
     ["sampling"],
     ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],
     ["maps", "g_factor", "reconstruction", "energy"],
-    ["encoding", "pipeline", "audit"],
+    ["encoding", "pipeline", "audit", "exchange"],
     ["training", "images", "truth", "metrics"],
     ["qa"],
     ["rows"],
@@ -30,8 +30,7 @@ ORDER = [
     ["verify"],
     ["report"],
     ["closing", "compare"],
-    ["data_check"],
-    ["task", "time_command", "data_command", "verify_command", "report_command", "compare_command"],
+    ["task", "time_command", "data_command", "exchange_command", "verify_command", "report_command", "compare_command"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
@@ -39,7 +38,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 ALLOWED = {
     "models": {
         *("errors", "acquisition", "sampling", "operators", "wavelets", "noise", "maps", "reconstruction", "encoding"),
-        *("pipeline", "training"),
+        *("pipeline", "training", "exchange"),
     },
     "datasets": {"errors", "files", "sources", "identity", "acquisition", "splits", "operators"},
     "configs": set(),

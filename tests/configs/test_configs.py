@@ -22,8 +22,8 @@ GROUPS = ("dataset", "sampling", "protocol", "model", "trainer", "maps", "metric
 
 def _needed(group: str, choice: str) -> list[str]:
     """What a choice has no default for."""
-    needs_path = group == "dataset" and "path: ???" in (CONFIGS / group / f"{choice}.yaml").read_text("utf-8")
-    return ["dataset.path=x"] if needs_path else []
+    needs_path = "path: ???" in (CONFIGS / group / f"{choice}.yaml").read_text("utf-8")
+    return [f"{group}.path=x"] if needs_path else []
 
 
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
