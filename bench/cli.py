@@ -133,7 +133,7 @@ def _export_parser() -> argparse.ArgumentParser:
     """Of `halfscan export-inputs` alone."""
     parser = _Parser(
         prog="halfscan export-inputs",
-        description="Writes the sampled lines of a data set's volumes, and nothing else of them, for a method that can't run here.",
+        description="Writes the sampled lines of a data set's volumes, and nothing else, for a method that can't run here.",
     )
     parser.add_argument("overrides", nargs="+", help="as of `halfscan run`: dataset=..., sampling=..., mask_replicate=...")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder of the inputs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,26 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(survey, "surveys_folder", lambda: tmp_path / "surveys")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables and nothing in them: MLflow takes seconds to make one."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
+    """A working directory with an empty store."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    shutil.copy(empty_store, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.fixture

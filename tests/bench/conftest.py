@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,26 +11,6 @@ import pytest
 
 from ..conftest import phantom
 from .running import BRAINS, OUTSIDE
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its tables and nothing in them: MLflow takes seconds to make one."""
-    from mlflow.tracking import MlflowClient
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
-    """A working directory with an empty store."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    shutil.copy(empty_store, folder / "mlflow.db")
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.fixture
