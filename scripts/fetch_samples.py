@@ -55,7 +55,7 @@ SAMPLES = {
         dataset="twix",
     ),
     "twix_brain": Sample(
-        url=f"{_PHYSICS}/04_hardware_and_imprefections/data/2024-02-06-164128.dat",
+        url=f"{_PHYSICS}/2024-02-06-164128.dat",
         licence="MIT",
         shows="brain, 16 channels, 128 × 128, 2.89 T",
         dataset="twix",
