@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..bench.acquisition import AXES, Acquisition, Axis, ComplexArray, KSpace, Provenance, Timing
 from ..bench.errors import HalfscanError
 from . import sidecar as beside
-from .hdf5 import names
+from .hdf5 import check_file, names
 from .header import read_header
 from .noise import checked_covariance, noise_covariance
 from .sidecar import Sidecar
@@ -156,6 +156,7 @@ def _inspect(file: Path) -> _Content:
         else:
             import h5py
 
+            check_file(file)
             with h5py.File(file, "r") as container:
                 key = _choose(file, [name for name, item in container.items() if isinstance(item, h5py.Dataset)])
                 kind, shape = container[key].dtype, container[key].shape

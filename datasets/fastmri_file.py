@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..bench.acquisition import Axis, ComplexArray, KSpace
 from ..bench.errors import HalfscanError
+from .hdf5 import check_file
 from .header import Header, read_header
 from .source import readable, unchanged
 
@@ -56,6 +57,7 @@ def open_file(file: Path) -> FastMriFile:
     import h5py
 
     mtime_ns = file.stat().st_mtime_ns
+    check_file(file)
     with readable(file, "HDF5"), h5py.File(file, "r") as container:
         missing = [name for name in (KEY, HEADER) if not isinstance(container.get(name), h5py.Dataset)]
         if missing:

@@ -59,17 +59,34 @@ def survey(files: Sequence[Path], kspace: KSpace, what: object = None) -> Survey
     Raises:
         HalfscanError: NaN, infinity, or nothing but zeros.
     """
-    known = [(str(file.absolute()), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
-    key = hashlib.sha256(repr((_VERSION, known, kspace.axes, kspace.shape, what)).encode()).hexdigest()
-    path = surveys_folder() / f"{key}.json"
+    path = _place(files, (kspace.axes, kspace.shape, what))
     if (remembered := _remembered(path, kspace.size("ky"))) is not None:
         return remembered
     found = _survey(files[0], kspace)
+    _write(path, {"digest": found.digest, "filled": "".join("1" if line else "0" for line in found.filled)})
+    return found
+
+
+def remembers(files: Sequence[Path], what: str) -> bool:
+    """Whether something was remembered of these files as they are now."""
+    return _place(files, what).exists()
+
+
+def remember(files: Sequence[Path], what: str) -> None:
+    """Remembers something of these files, for as long as they do not change."""
+    _write(_place(files, what), {})
+
+
+def _place(files: Sequence[Path], what: object) -> Path:
+    known = [(str(file.absolute()), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
+    return surveys_folder() / f"{hashlib.sha256(repr((_VERSION, known, what)).encode()).hexdigest()}.json"
+
+
+def _write(path: Path, content: object) -> None:
     try:
-        write_json(path, {"digest": found.digest, "filled": "".join("1" if line else "0" for line in found.filled)})
+        write_json(path, content)
     except OSError as error:
         log.warning("%s can't be written (%s): data are hashed again at the next sweep", path.parent, error.strerror)
-    return found
 
 
 def surveys_folder() -> Path:

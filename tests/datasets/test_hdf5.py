@@ -1,0 +1,68 @@
+"""Files that end the HDF5 library end another process than ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from halfscan.bench.errors import HalfscanError
+from halfscan.datasets import hdf5
+
+WALKER = Path(hdf5.__file__).with_name("hdf5_walker.py")
+
+
+def _outcome(deed: str, path: Path) -> str:
+    program = (
+        f"import os, sys, signal, time; sys.path.insert(0, {str(WALKER.parent)!r}); import hdf5_walker as one; "
+        f"one._SLOW_S = 1; one.walk = lambda path: {deed}; print(one._outcome({str(path)!r}))"
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("deed", "outcome"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "died"),
+        ("os.abort()", "died"),
+        ("time.sleep(60)", "slow"),
+        ("bytearray(1 << 40)", "fine"),
+        ("1 / 0", "fine"),
+        ("None", "fine"),
+    ],
+)
+def test_a_walk_ends_as_it_ends(deed: str, outcome: str, tmp_path: Path) -> None:
+    """What raises is fine: the reader raises it, too, and names it. Memory is bounded, so that its end is an exception."""
+    (tmp_path / "x.h5").write_bytes(b"")
+    assert _outcome(deed, tmp_path / "x.h5") == outcome
+
+
+@pytest.mark.parametrize(("outcome", "message"), [("died", "the library dies of it"), ("slow", "the library finds no end in it")])
+def test_such_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, message: str) -> None:
+    class Walker:
+        def outcome(self, file: Path) -> str:
+            return outcome
+
+    monkeypatch.setattr(hdf5, "_walker", Walker)
+    path = tmp_path / "deadly.h5"
+    path.write_bytes(b"")
+    with pytest.raises(HalfscanError, match=rf"deadly.h5: can't be read as HDF5: {message}"):
+        hdf5.check_file(path)
+    assert hdf5.names(path, (".h5",)) == set()
+
+
+def test_a_file_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "good.h5"
+    with h5py.File(path, "w") as file:
+        file["group/array"] = np.arange(3)
+        file["text"] = "a string of variable length"
+    assert hdf5.names(path, (".h5",)) == {"group/array", "text"}
+    monkeypatch.setattr(hdf5, "_walker", lambda: pytest.fail("walked again"))
+    hdf5.check_file(path)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(pytest.fail.Exception):
+        hdf5.check_file(path)
