@@ -33,6 +33,9 @@ EXTRAS = {
     "hydra_plugins.hydra_joblib_launcher": ("joblib launcher", "pip install hydra-joblib-launcher"),
     "hydra_plugins.hydra_submitit_launcher": ("submitit (Slurm) launcher", "pip install hydra-submitit-launcher"),
     "sigpy": ("SigPy, for model=sigpy", 'pip install "halfscan[sigpy]"'),
+    "ismrmrd": ("ismrmrd, for dataset=mrd", 'pip install "halfscan[formats]"'),
+    "twixtools": ("twixtools, for dataset=twix", 'pip install "halfscan[formats]"'),
+    "pydicom": ("pydicom, for dataset=dicom", 'pip install "halfscan[formats]"'),
 }
 
 
