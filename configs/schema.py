@@ -63,6 +63,24 @@ class ArrayDataset(SourceDataset):
 
 
 @dataclass
+class Cfl(SourceDataset):
+    pass
+
+
+@dataclass
+class Nifti(SourceDataset):
+    phase_axis: str | None = None
+
+
+@dataclass
+class Dicom(SourceDataset):
+    series: list[int] | None = None
+    phase_axis: str | None = None
+    contrast: str | None = None
+    public_dataset: str | None = None
+
+
+@dataclass
 class FastMri(SourceDataset):
     padding: str = MISSING
 
@@ -309,8 +327,11 @@ class Claim(Target):
 SCHEMAS: dict[str, dict[str, type]] = {
     "dataset": {
         "array": ArrayDataset,
+        "cfl": Cfl,
+        "dicom": Dicom,
         "fastmri": FastMri,
         "m4raw": M4Raw,
+        "nifti": Nifti,
         "digital_brains": DigitalBrains,
         "sample": SampleDataset,
     },

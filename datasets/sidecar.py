@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -83,19 +84,33 @@ def published_as(sidecar: Sidecar) -> str | None:
 
 
 def number(value: object) -> float | None:
-    """A number, or None: a string in a sidecar is a note, not a value."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A number above 0, or None: a string in a sidecar is a note, not a value.
+
+    Raises:
+        ValueError: a number that no length or field can have.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    if not 0 < value < math.inf:
+        raise ValueError(f"{value} must be a number above 0")
+    return float(value)
 
 
 def voxel_mm(sidecar: Sidecar, kspace: KSpace) -> tuple[float, float, float] | None:
     """Voxel size along (slice, ky, kx) [mm]: stated, or of slice thickness and field of view."""
     if "voxel_mm" in sidecar:
-        slice_mm, y_mm, x_mm = (float(value) for value in sidecar["voxel_mm"])
-        return slice_mm, y_mm, x_mm
+        slice_mm, y_mm, x_mm = sidecar["voxel_mm"]
+        return _length(slice_mm), _length(y_mm), _length(x_mm)
     thickness, extent = number(sidecar.get("slice_mm")), sidecar.get("fov_mm")
     if thickness is None or not isinstance(extent, list) or len(extent) != 2:
         return None
-    return thickness, extent[0] / kspace.size("ky"), extent[1] / kspace.size("kx")
+    return thickness, _length(extent[0]) / kspace.size("ky"), _length(extent[1]) / kspace.size("kx")
+
+
+def _length(value: object) -> float:
+    if (found := number(value)) is None:
+        raise ValueError(f"voxel_mm and fov_mm must be of numbers, and one is {type(value).__name__}")
+    return found
 
 
 def redistributable(sidecar: Sidecar) -> bool:

@@ -17,12 +17,15 @@ from halfscan.bench.cli import main
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.operators import root_sum_of_squares, to_image
 from halfscan.datasets.array import Array
+from halfscan.datasets.cfl import Cfl
+from halfscan.datasets.dicom import Dicom
 from halfscan.datasets.fastmri import FastMri
 from halfscan.datasets.m4raw import M4Raw
+from halfscan.datasets.nifti import Nifti
 from halfscan.datasets.source import Source
 
 from ..conftest import phantom
-from . import writing_array, writing_fastmri, writing_m4raw
+from . import writing_array, writing_cfl, writing_dicom, writing_fastmri, writing_m4raw, writing_nifti
 
 PHI = "Mustermann^Erika"
 
@@ -33,6 +36,8 @@ class Format:
 
     dataset: type[Source]
     write: Callable[..., Path]
+    folders: bool = False
+    """A scan is a folder."""
     images: bool = False
     """Finished images of one channel: k-space is made from them."""
     volume_name: str = "scan"
@@ -42,8 +47,11 @@ class Format:
 
 FORMATS = {
     "array": Format(Array, writing_array.write),
+    "cfl": Format(Cfl, writing_cfl.write, provenance=Provenance.PROCESSED),
+    "dicom": Format(Dicom, writing_dicom.write, images=True, folders=True, provenance=Provenance.PROCESSED),
     "fastmri": Format(FastMri, writing_fastmri.write),
     "m4raw": Format(M4Raw, writing_m4raw.write),
+    "nifti": Format(Nifti, writing_nifti.write, images=True, provenance=Provenance.PROCESSED),
 }
 
 
@@ -164,7 +172,7 @@ def test_a_spoilt_file_is_named_in_one_line(kind: Format, path: Path, spoilt: st
 
 def test_a_bad_scan_among_good_ones_is_named_before_anything_runs(kind: Format, kspace: np.ndarray, tmp_path: Path) -> None:
     folder = tmp_path / "many"
-    written = [kind.write(folder / name if kind.images else folder, kspace, name) for name in ("good", "spoilt")]
+    written = [kind.write(folder / name if kind.folders else folder, kspace, name) for name in ("good", "spoilt")]
     for file in _files(written[1]):
         if "spoilt" in str(file.relative_to(folder)):
             file.write_bytes(b"")
