@@ -81,6 +81,12 @@ class Dicom(SourceDataset):
 
 
 @dataclass
+class Twix(SourceDataset):
+    provenance: str | None = None
+    public_dataset: str | None = None
+
+
+@dataclass
 class FastMri(SourceDataset):
     padding: str = MISSING
 
@@ -332,6 +338,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "fastmri": FastMri,
         "m4raw": M4Raw,
         "nifti": Nifti,
+        "twix": Twix,
         "digital_brains": DigitalBrains,
         "sample": SampleDataset,
     },

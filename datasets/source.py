@@ -40,6 +40,7 @@ class Source:
     """Manifest of who is to learn from and who is to be scored (`halfscan data split`); None: everyone is scored."""
     split: str = "test"
     """Whose volumes these are, with `splits`."""
+    name: str = "files"
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -91,7 +92,7 @@ class Source:
         """
         if self.splits is None:
             raise HalfscanError(
-                "these data have no patients to train on: give model.weights, or dataset.splits (halfscan data split)"
+                f"dataset {self.name} has no patients to train on: give model.weights, or dataset.splits (halfscan data split)"
             )
         return replace(self, split=split)
 

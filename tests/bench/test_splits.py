@@ -69,7 +69,7 @@ def test_a_data_set_gives_the_volumes_of_its_split(tmp_path: Path, write_kspace:
         folder = write_kspace(f"p{index}", height=12, width=12, coils=1, slices=1).parent
     whole = Array(path=str(folder))
     assert isinstance(whole, Splittable)
-    with pytest.raises(HalfscanError, match=r"no patients to train on: give model.weights, or dataset.splits"):
+    with pytest.raises(HalfscanError, match=r"dataset array has no patients to train on: give model.weights, or dataset.splits"):
         whole.of_split("train")
     path = tmp_path / "splits.json"
     split_patients([one.patient for one in whole.acquisitions()], (0.5, 0.25, 0.25), 2).write(path)

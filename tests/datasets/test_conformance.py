@@ -23,9 +23,10 @@ from halfscan.datasets.fastmri import FastMri
 from halfscan.datasets.m4raw import M4Raw
 from halfscan.datasets.nifti import Nifti
 from halfscan.datasets.source import Source
+from halfscan.datasets.twix import Twix
 
 from ..conftest import phantom
-from . import writing_array, writing_cfl, writing_dicom, writing_fastmri, writing_m4raw, writing_nifti
+from . import writing_array, writing_cfl, writing_dicom, writing_fastmri, writing_m4raw, writing_nifti, writing_twix
 
 PHI = "Mustermann^Erika"
 
@@ -51,6 +52,7 @@ FORMATS = {
     "dicom": Format(Dicom, writing_dicom.write, images=True, folders=True, provenance=Provenance.PROCESSED),
     "fastmri": Format(FastMri, writing_fastmri.write),
     "m4raw": Format(M4Raw, writing_m4raw.write),
+    "twix": Format(Twix, writing_twix.write),
     "nifti": Format(Nifti, writing_nifti.write, images=True, provenance=Provenance.PROCESSED),
 }
 
