@@ -12,6 +12,10 @@ import pytest
 
 from halfscan.bench.errors import HalfscanError
 from halfscan.datasets import hdf5
+from halfscan.datasets.fastmri import FastMri
+
+from ..conftest import phantom
+from .writing_fastmri import write
 
 WALKER = Path(hdf5.__file__).with_name("hdf5_walker.py")
 
@@ -66,3 +70,14 @@ def test_a_file_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(pytest.fail.Exception):
         hdf5.check_file(path)
+
+
+def test_a_file_that_another_process_writes_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, phantom(slices=1, coils=1, height=16, width=16)[2].numpy(), "busy")
+    program = f"import h5py, sys; file = h5py.File({str(path)!r}, 'r+'); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "open\n"
+        with pytest.raises(HalfscanError, match=r"busy.h5: another process is writing it; wait for it"):
+            FastMri(path=str(path)).acquisitions()
+        writer.stdin.close()
+    assert len(FastMri(path=str(path)).acquisitions()) == 1
