@@ -87,6 +87,13 @@ class Twix(SourceDataset):
 
 
 @dataclass
+class Mrd(SourceDataset):
+    provenance: str | None = None
+    public_dataset: str | None = None
+    contrast: str | None = None
+
+
+@dataclass
 class FastMri(SourceDataset):
     padding: str = MISSING
 
@@ -337,6 +344,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "dicom": Dicom,
         "fastmri": FastMri,
         "m4raw": M4Raw,
+        "mrd": Mrd,
         "nifti": Nifti,
         "twix": Twix,
         "digital_brains": DigitalBrains,

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..bench.acquisition import Acquisition, KSpace, Provenance
+from ..bench.acquisition import Acquisition, Provenance
 from ..bench.errors import HalfscanError
-from .fastmri_file import HEADER, KEY, SUFFIXES, FastMriFile, open_file
+from .fastmri_file import HEADER, KEY, SUFFIXES, open_file
 from .hdf5 import holds
+from .header import image_matrix, voxel_mm
 from .padding import acquired_lines, strip
 from .source import Source, open_all, pseudonyms
 from .survey import survey
@@ -79,32 +80,9 @@ class FastMri(Source):
             provenance=Provenance.MEASURED,
             acquired=acquired,
             timing=opened.header.timing,
-            voxel_mm=voxel_mm(opened, kspace),
-            matrix=image_matrix(opened, kspace),
+            voxel_mm=voxel_mm(opened.header, kspace),
+            matrix=image_matrix(opened.header, kspace),
             field_strength_t=opened.header.field_strength_t,
             contrast=CONTRASTS.get(opened.acquisition or ""),
             file_name=file.name,
         )
-
-
-def image_matrix(opened: FastMriFile, kspace: KSpace) -> tuple[int, int] | None:
-    """(ky, kx) of the image within the field of view that the scanner shows: oversampling is cut off.
-
-    Lengths, not pixels, say how much that is: without its padding k-space has fewer, larger pixels in the same field of view.
-    """
-    encoded, shown = opened.header.encoded_mm, opened.header.recon_mm
-    if encoded is None or shown is None:
-        return None
-    ky, kx = kspace.size("ky"), kspace.size("kx")
-    return (
-        min(ky, max(1, round(ky * shown[1] / encoded[1]))),
-        min(kx, max(1, round(kx * shown[0] / encoded[0]))),
-    )
-
-
-def voxel_mm(opened: FastMriFile, kspace: KSpace) -> tuple[float, float, float] | None:
-    """Voxel size along (slice, ky, kx) [mm] of the lines that remain."""
-    encoded = opened.header.encoded_mm
-    if encoded is None:
-        return None
-    return encoded[2] / (opened.header.encoded or (1, 1, 1))[2], encoded[1] / kspace.size("ky"), encoded[0] / kspace.size("kx")

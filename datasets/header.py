@@ -1,6 +1,7 @@
 """The ISMRMRD header, in MRD files and in fastMRI's: timing, matrices, the lines that were acquired, the field.
 
-Of a header's texts nothing is kept: names, dates, institutions and serial numbers stay in the file.
+Of a header's texts one is kept, the patient's id, to be made a pseudonym: names, dates, institutions and serial numbers stay
+in the file.
 
 Source: the ISMRMRD schema, version 1 (sequenceParameters, encoding, encodingLimits). Times there are in ms, lengths in mm.
 """
@@ -9,10 +10,10 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from ..bench.acquisition import Timing
+from ..bench.acquisition import KSpace, Timing
 from ..bench.errors import HalfscanError, one_line
 
 Size: TypeAlias = tuple[int, int, int]
@@ -48,6 +49,10 @@ class Header:
     acceleration: tuple[float, float] = (1.0, 1.0)
     """Of parallel imaging along (y, z)."""
     field_strength_t: float | None = None
+    noise_bandwidth: float | None = None
+    """Of a noise scan, relative to that of its samples: the receiver's filter [1]."""
+    patient_id: str | None = field(default=None, repr=False)
+    """As the site names the patient; it leaves a reader as a pseudonym alone."""
 
 
 def read_header(xml: str | bytes) -> Header:
@@ -66,7 +71,7 @@ def read_header(xml: str | bytes) -> Header:
     except (ElementTree.ParseError, ValueError) as error:
         raise HalfscanError(f"the ISMRMRD header is no XML ({one_line(error)})") from error
     encoding = root.find("{*}encoding")
-    field = _number(root, "{*}acquisitionSystemInformation/{*}systemFieldStrength_T")
+    tesla = _number(root, "{*}acquisitionSystemInformation/{*}systemFieldStrength_T")
     larmor = _number(root, "{*}experimentalConditions/{*}H1resonanceFrequency_Hz", most=1e10)
     trajectory = encoding.findtext("{*}trajectory") if encoding is not None else None
     factor = "{*}parallelImaging/{*}accelerationFactor/{*}"
@@ -83,7 +88,9 @@ def read_header(xml: str | bytes) -> Header:
             _number(encoding, f"{factor}kspace_encoding_step_1") or 1.0,
             _number(encoding, f"{factor}kspace_encoding_step_2") or 1.0,
         ),
-        field_strength_t=field or (None if not larmor else larmor / PROTON_HZ_PER_T),
+        field_strength_t=tesla or (None if not larmor else larmor / PROTON_HZ_PER_T),
+        noise_bandwidth=_number(root, "{*}acquisitionSystemInformation/{*}relativeReceiverNoiseBandwidth") or None,
+        patient_id=(root.findtext("{*}subjectInformation/{*}patientID") or "").strip() or None,
     )
 
 
@@ -136,3 +143,26 @@ def _limits(encoding: ElementTree.Element | None, counter: str) -> Limits | None
 def _milliseconds(element: ElementTree.Element | None, path: str) -> float | None:
     value = _number(element, path)
     return value / 1000 if value else None
+
+
+def image_matrix(header: Header, kspace: KSpace) -> tuple[int, int] | None:
+    """(ky, kx) of the image within the field of view that the scanner shows: oversampling is cut off.
+
+    Lengths, not pixels, say how much that is: without its padding k-space has fewer, larger pixels in the same field of view.
+    """
+    encoded, shown = header.encoded_mm, header.recon_mm
+    if encoded is None or shown is None:
+        return None
+    ky, kx = kspace.size("ky"), kspace.size("kx")
+    return (
+        min(ky, max(1, round(ky * shown[1] / encoded[1]))),
+        min(kx, max(1, round(kx * shown[0] / encoded[0]))),
+    )
+
+
+def voxel_mm(header: Header, kspace: KSpace) -> tuple[float, float, float] | None:
+    """Voxel size along (slice, ky, kx) [mm] of the lines that remain."""
+    encoded = header.encoded_mm
+    if encoded is None:
+        return None
+    return encoded[2] / (header.encoded or (1, 1, 1))[2], encoded[1] / kspace.size("ky"), encoded[0] / kspace.size("kx")

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from ..bench.acquisition import Acquisition, ComplexArray, KSpace, Provenance
 from ..bench.errors import HalfscanError
 from ..bench.operators import to_image, to_kspace
-from .fastmri import image_matrix, voxel_mm
 from .fastmri_file import SUFFIXES, FastMriFile, open_file
+from .header import image_matrix, voxel_mm
 from .padding import acquired_lines, strip
 from .source import Source, open_all, part_of, pseudonyms
 from .survey import survey
@@ -94,8 +94,8 @@ class M4Raw(Source):
             provenance=Provenance.MEASURED,
             acquired=stripped.acquired,
             timing=opened.header.timing,
-            voxel_mm=voxel_mm(opened, stripped.kspace),
-            matrix=image_matrix(opened, stripped.kspace),
+            voxel_mm=voxel_mm(opened.header, stripped.kspace),
+            matrix=image_matrix(opened.header, stripped.kspace),
             field_strength_t=opened.header.field_strength_t,
             contrast=contrast,
             file_name=file.name,

@@ -23,7 +23,6 @@ SWEPT = [
     "sampling=variable_density",
     "sampling=poisson_disc sampling.acceleration=2",
     "sampling=partial_fourier sampling.acceleration=1",
-    "sampling.seed=fastmri",
     "sampling.acceleration=2",
     "sampling.acs_lines=12",
     "mask_replicate=3",
@@ -74,6 +73,7 @@ PROTOCOL_SWEPT = [
     ("sequence=epi echo_train_length=1", "segments=4"),
 ]
 PATTERN_SWEPT = {
+    "random": "sampling.seed=fastmri",
     "variable_density": "sampling.power=0",
     "poisson_disc": "sampling.slope=0",
     "partial_fourier": "sampling.fraction=0.9",

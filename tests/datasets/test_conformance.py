@@ -21,12 +21,13 @@ from halfscan.datasets.cfl import Cfl
 from halfscan.datasets.dicom import Dicom
 from halfscan.datasets.fastmri import FastMri
 from halfscan.datasets.m4raw import M4Raw
+from halfscan.datasets.mrd import Mrd
 from halfscan.datasets.nifti import Nifti
 from halfscan.datasets.source import Source
 from halfscan.datasets.twix import Twix
 
 from ..conftest import phantom
-from . import writing_array, writing_cfl, writing_dicom, writing_fastmri, writing_m4raw, writing_nifti, writing_twix
+from . import writing_array, writing_cfl, writing_dicom, writing_fastmri, writing_m4raw, writing_mrd, writing_nifti, writing_twix
 
 PHI = "Mustermann^Erika"
 
@@ -53,6 +54,7 @@ FORMATS = {
     "fastmri": Format(FastMri, writing_fastmri.write),
     "m4raw": Format(M4Raw, writing_m4raw.write),
     "twix": Format(Twix, writing_twix.write),
+    "mrd": Format(Mrd, writing_mrd.write),
     "nifti": Format(Nifti, writing_nifti.write, images=True, provenance=Provenance.PROCESSED),
 }
 
