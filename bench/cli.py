@@ -168,6 +168,12 @@ def _data_parser(what: str) -> argparse.ArgumentParser:
         parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
         parser.add_argument("--force", action="store_true", help="write over a manifest: patients may change sides")
         return parser
+    if what == "check":
+        parser.description = "What files hold: format, shape, noise, timing found or missing, and what was done to their samples."
+        parser.add_argument("paths", nargs="+", type=Path, help="files, or folders of them")
+        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="a PNG a volume; they show patients: keep them here")
+        return parser
     raise HalfscanError(f"halfscan data {what[:40]}: there are data check and data split")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from .acquisition import Acquisition, Dataset
+from .audit.label import as_found
 from .claims.types import ClaimSpec
 from .errors import HalfscanError, one_line
 
@@ -69,9 +70,10 @@ def build(node: dict[str, Any], where: str) -> Any:
 
 @lru_cache(maxsize=4)
 def open_dataset(node: str) -> tuple[Dataset, tuple[Acquisition, ...]]:
-    """A dataset by its configuration (JSON): the cells of a sweep share it, so that it is read and hashed once."""
+    """A dataset by its configuration (JSON), labelled as its samples bear out: the cells of a sweep share it, so that it is
+    read and hashed once."""
     dataset: Dataset = build(json.loads(node), "dataset")
-    acquisitions = tuple(dataset.acquisitions())
+    acquisitions = tuple(as_found(one) for one in dataset.acquisitions())
     if not acquisitions:
         raise HalfscanError(f"dataset {dataset.name} holds no volume")
     names = [(acquisition.patient, acquisition.volume) for acquisition in acquisitions]

@@ -1,11 +1,15 @@
-"""What `halfscan data` does: `split` patients into teachers and scored ones."""
+"""What `halfscan data` does: `check` files before they are believed, `split` patients into teachers and scored ones."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from importlib.resources import files
 
-from .configuration import compose_run, open_dataset, to_plain
+from omegaconf import OmegaConf
+
+from .configuration import build, compose_run, open_dataset, to_plain
+from .data_check import Recognising, check_path, expand, in_words
 from .errors import HalfscanError
 from .files import why_unwritable
 from .splits import SPLITS, split_patients
@@ -15,9 +19,37 @@ def run_data(options: argparse.Namespace) -> int:
     """Runs the command.
 
     Returns:
-        0.
+        0, or 1 where a path can't be used.
     """
-    return _split(options)
+    return _check(options) if options.what == "check" else _split(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.pictures and (why := why_unwritable(options.pictures)):
+        raise HalfscanError(f"--pictures {options.pictures}: can't be written ({why})")
+    formats = known_formats()
+    checked = []
+    for path in expand(options.paths, formats):
+        checked.append(check_path(path, formats, options.pictures))
+        if not options.json:
+            print("\n".join([*in_words(checked[-1]), ""]))
+    if options.json:
+        print(json.dumps([one.as_dict() for one in checked], indent=1))
+    return 1 if any(one.refused for one in checked) else 0
+
+
+def known_formats() -> list[Recognising]:
+    """All data sets in files among the configurations."""
+    found: list[Recognising] = []
+    for entry in sorted(files("halfscan.configs").joinpath("dataset").iterdir(), key=lambda one: one.name):
+        config = compose_run([f"dataset={entry.name.removesuffix('.yaml')}"], ["dataset"])
+        if not OmegaConf.is_missing(config.dataset, "path"):
+            continue  # made here, not read
+        config.dataset.path = "?"
+        dataset = build(to_plain(config)["dataset"], "dataset")
+        if isinstance(dataset, Recognising):
+            found.append(dataset)
+    return found
 
 
 def _split(options: argparse.Namespace) -> int:

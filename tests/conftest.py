@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from halfscan.bench import identity
+from halfscan.bench.audit import label
 from halfscan.bench.operators import expand, to_kspace
 from halfscan.datasets import survey
 from halfscan.datasets.coils import ring_sensitivities
@@ -25,6 +26,7 @@ REAL_DATA = Path(os.environ.get("HALFSCAN_TEST_DATA", Path(__file__).parents[2] 
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(identity.KEY_VARIABLE, "a test site's secret")
     monkeypatch.setattr(survey, "surveys_folder", lambda: tmp_path / "surveys")
+    monkeypatch.setattr(label, "audits_folder", lambda: tmp_path / "audits")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     torch.set_num_threads(2)
 

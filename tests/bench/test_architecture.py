@@ -30,6 +30,7 @@ ORDER = [
     ["verify"],
     ["report"],
     ["closing", "compare"],
+    ["data_check"],
     ["task", "time_command", "data_command", "exchange_command", "verify_command", "report_command", "compare_command"],
     ["cli"],
 ]
