@@ -49,8 +49,7 @@ def _audit(samples: Samples) -> tuple[Finding, ...]:
     magnitude, hermitian = judge_magnitude(samples, background), judge_hermitian(samples)
     filled = judge_filled(samples, background, profiles["ky"], find_pattern(samples, profiles["ky"]))
     # A combined image that was masked has noise of any distribution.
-    one_part = shape is not None and shape.one_part and filled.state != "found"
-    partial = judge_partial_fourier(samples, background, profiles, one_part=one_part)
+    partial = judge_partial_fourier(samples, background, profiles, None if filled.state == "found" else shape)
     if partial.state == "found" and (real := next((one for one in (hermitian, magnitude) if one.state == "found"), None)):
         why = f"{real.name.replace('_', ' ')}: k-space is its own mirror image, however much of it was sampled"
         partial = replace(partial, state="unknown", evidence=why)

@@ -19,8 +19,8 @@ _BLOCK = 4
 """Side of the blocks of pixels whose mean power is compared."""
 _QUIET = 0.15
 """Quantile of a row or column of blocks that is taken for its noise."""
-_ROLL_OFF = 16.0
-"""The receiver's filter makes the ends of the readout quieter than its middle: up to this much in power."""
+_ROLL_OFF = 4.0
+"""The receiver's filter makes the ends of the readout quieter than its middle: so much in power, from the quietest columns."""
 _MARGIN = 1.3
 """A block this many times louder than its noise, and what chance adds, holds signal."""
 _WHOLE = 0.95
@@ -33,7 +33,7 @@ _LEAST = 0.05
 """Share of the image that must be background."""
 _LOW, _LOW_OF_NOISE = 0.3, 0.52
 """Quantile over such rows that is taken for a column's noise, and standard errors by which it lies below the mean."""
-_BRIGHT = 300
+_BRIGHT = 120
 """Ratio of signal to noise above which an object's ringing is not far below the noise, wherever one looks."""
 _FEWEST = 4
 """Background columns or rows that a profile needs."""
@@ -62,14 +62,12 @@ class Background:
 
     noise: Bool
     """(block row, block column) True where there is nothing but noise."""
-    level: Real
-    """(block row, block column) power of the noise, coils normalised to their own."""
     blocks: Real
-    """(block row, block column) power of everything."""
+    """(block row, block column) power of everything, coils normalised to their own noise."""
     empty: float
     """Share of blocks that hold less than any receiver's noise."""
     weights: Real
-    """(coil,) one over the noise power of each coil, by its quietest pixels."""
+    """(coil,) one over the noise power of each coil, 0 for a dead one."""
     columns: Bool
     """(kx,) columns of the image without signal."""
     rows: Bool
@@ -77,7 +75,7 @@ class Background:
     snr: float
     """Brightest block of a coil over the coil's noise, both root mean square."""
     column_noise: Real
-    """(kx,) noise power of each column of the image, coils normalised as in `level`; NaN where no column is free of signal."""
+    """(kx,) noise power of each column of the image, coils normalised as in `blocks`; NaN where no column is free of signal."""
 
     @property
     def share(self) -> float:
@@ -103,19 +101,19 @@ def find_background(samples: Samples) -> Background | None:
     power = (samples.image.real**2 + samples.image.imag**2).mean(0)
     coil_blocks = np.stack([_blocks(one) for one in power])
     faintest = (FAINT * samples.peak) ** 2
-    weights = 1 / np.maximum(np.quantile(coil_blocks.reshape(coils, -1), _QUIET, axis=1), faintest)
+    alive = coil_blocks.max((1, 2)) > faintest
+    weights = alive / np.maximum(np.quantile(coil_blocks.reshape(coils, -1), _QUIET, axis=1), faintest)
     chance = 1 / np.sqrt(_BLOCK**2 * slices * coils)
     blocks, level, noise = _tell(coil_blocks, weights, chance)
     if noise.any():
         # A coil close to the object has less of the image for its noise: its quantile is too high.
         own = (coil_blocks[:, noise] * (level[noise].mean() / level[noise])).mean(1)
-        weights = 1 / np.maximum(own, faintest)
+        weights = alive / np.maximum(own, faintest)
         blocks, level, noise = _tell(coil_blocks, weights, chance)
     return Background(
         noise=noise,
-        level=level,
         blocks=blocks,
-        empty=float((blocks < faintest * weights.mean()).mean()),
+        empty=float((coil_blocks.max(0) < faintest).mean()),
         weights=weights,
         snr=float(np.sqrt((coil_blocks.max((1, 2)) * weights).max())),
         columns=_spread(noise.mean(0) >= _WHOLE, width),

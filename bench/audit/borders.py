@@ -8,6 +8,7 @@ import numpy as np
 
 from .background import Background, Profile
 from .findings import Crime, Finding
+from .floor import Shape
 from .samples import Border, Samples
 from .symmetry import fill_evidence
 
@@ -43,7 +44,7 @@ def judge_padding(samples: Samples) -> Finding:
 
 
 def judge_partial_fourier(
-    samples: Samples, background: Background | None, profiles: Mapping[str, Profile | None], *, one_part: bool
+    samples: Samples, background: Background | None, profiles: Mapping[str, Profile | None], shape: Shape | None
 ) -> Finding:
     """Whether one side of k-space is missing, or was made from the other.
 
@@ -51,7 +52,7 @@ def judge_partial_fourier(
         samples: what is judged.
         background: of the image.
         profiles: noise along ky and kx.
-        one_part: whether the background's noise is that of one real number a pixel.
+        shape: of the background's noise, None where unknown.
     """
     crime: Crime = "partial_fourier"
     for axis, border in (("ky", samples.ky), ("kx", samples.kx)):
@@ -70,7 +71,7 @@ def judge_partial_fourier(
                 value=sampled,
                 accounted=known,
             )
-    judged = [fill_evidence(samples, background, profiles[name], one_part, axis) for name, axis in (("ky", -2), ("kx", -1))]
+    judged = [fill_evidence(samples, background, profiles[name], shape, axis) for name, axis in (("ky", -2), ("kx", -1))]
     # Nobody leaves out part of the readout to save time: where neither is found, ky speaks.
     state, evidence, value = next((one for one in judged if one[0] == "found"), judged[0])
     return Finding(name=crime, state=state, evidence=evidence, value=value)

@@ -179,21 +179,25 @@ def _rank(samples: Samples, background: Background | None) -> float | None:
     The fourth over the second: signal has one, two where maps change fast. Two or three coils have the second over the first,
     which signal lowers, and need a background without any.
     """
-    if samples.coils < 2 or background is None or (samples.coils < 4 and not background.share):
+    if background is None:
+        return None
+    alive = background.weights > 0
+    coils = int(alive.sum())
+    if coils < 2 or (coils < 4 and not background.share):
         return None
     rows, columns = background.blocks.shape
-    image = samples.image[..., : 4 * rows, : 4 * columns]
-    shape = (samples.slices, samples.coils, rows, 4, columns, 4)
-    blocks = image.reshape(shape).transpose(2, 4, 0, 1, 3, 5).reshape(-1, samples.coils, 16)
+    image = samples.image[:, alive, : 4 * rows, : 4 * columns]
+    shape = (samples.slices, coils, rows, 4, columns, 4)
+    blocks = image.reshape(shape).transpose(2, 4, 0, 1, 3, 5).reshape(-1, coils, 16)
     energy = (blocks.real**2 + blocks.imag**2).mean((1, 2))
     holds = np.flatnonzero(energy > (FAINT * samples.peak) ** 2)
     if holds.size < 8:
         return None
     order = holds[np.argsort(energy[holds], kind="stable")][: max(8, holds.size // 4)]
     chosen = blocks[order[:: max(1, order.size // _EIGEN_BLOCKS)]].astype(np.complex128)
-    chosen *= np.sqrt(background.weights)[:, None]
+    chosen *= np.sqrt(background.weights[alive])[:, None]
     values = np.linalg.eigvalsh(chosen @ chosen.conj().swapaxes(-1, -2))
-    smaller, larger = (-4, -2) if samples.coils >= 4 else (-2, -1)
+    smaller, larger = (-4, -2) if coils >= 4 else (-2, -1)
     return float(np.median(values[:, smaller] / np.maximum(values[:, larger], 1e-300)))
 
 

@@ -16,8 +16,9 @@ _OUTER, _MIDDLE = 0.85, (0.3, 0.65)
 _FALLEN, _FLAT = 0.5, 0.8
 """Noise power of the outer band over the middle one: below, and above."""
 _STEEP = 0.15
-"""The same where the object's ringing may leak into the background: it falls to a quarter from the middle to the ends."""
-_SIGMAS = 6
+"""Below what a leak explains: the ringing of an object falls to a quarter from the middle to the ends."""
+_SIGMAS, _MANY_SIGMAS = 6, 9
+"""Standard errors below 1 that a steep fall has, and any other: in little noise a leak weighs more."""
 _PATCH = 8
 """Side of the patches whose pixels are compared with one another: two blocks of the background."""
 _PATCHES = 3
@@ -25,7 +26,9 @@ _GAUSSIAN = 0.70
 """Median over mean power of complex Gaussian noise in a patch."""
 _COMPLEX = 0.6
 """Surely below that, noise has one part."""
-_SHRUNK = 0.05
+_RECEIVED = 0.66
+"""And above that, two."""
+_SHRUNK = 0.08
 """How far below a receiver's the details of thresholded noise lie, at the least."""
 _NOTCH, _LINE = 0.4, 3.0
 """Noise power of a column, or line, over its neighbours': cut out; interference that is still there."""
@@ -57,6 +60,11 @@ class Shape:
         """Whether the noise is that of one real number a pixel, as homodyne detection leaves it."""
         # Thresholds take more from details than from pixels; a slow phase, less.
         return self.pixels + 5 * self.error < _COMPLEX and self.details > self.pixels
+
+    @property
+    def two_parts(self) -> bool:
+        """Whether real and imaginary part are as independent as a receiver's; completed sides leave 0.5 to 0.63."""
+        return self.pixels + self.error > _RECEIVED
 
 
 def shape_of_noise(samples: Samples, background: Background | None) -> Shape | None:
@@ -101,8 +109,9 @@ def judge_noise(
         )
     seen = {axis: one for axis, one in profiles.items() if one is not None}
     falls = [fall for axis, one in seen.items() if axis not in explained for fall in _falls(axis, one)]
-    fallen_below = _STEEP if background.leaks else _FALLEN
-    if fallen := [fall for fall in falls if fall[1] < fallen_below and fall[2] > _SIGMAS]:
+    sure = np.inf if background.leaks else _MANY_SIGMAS
+    fallen = [fall for fall in falls if (fall[1] < _FALLEN and fall[2] > sure) or (fall[1] < _STEEP and fall[2] > _SIGMAS)]
+    if fallen:
         side, ratio, sigmas = min(fallen, key=lambda fall: fall[1])
         return Finding(
             name=name,
@@ -124,8 +133,8 @@ def judge_noise(
         why = next(iter(explained.values())).replace("_", " ")
         return Finding(name=name, state="unknown", evidence=f"{why} changes the noise too: whatever else was done can't be told")
     if not falls:
-        why = f"only {background.share:.0%} of the image is background, no row or column of it whole"
-        return Finding(name=name, state="unknown", evidence=f"{why}: the object leaves no room to see the noise")
+        why = "no row or column of the image is free of signal" if background.share else "no part of the image is free of signal"
+        return Finding(name=name, state="unknown", evidence=f"{why}: there is no noise to look at")
     side, ratio, sigmas = min(falls, key=lambda fall: fall[1])
     numbers = f"least noise at {side}: {ratio:.2f} of its power nearer the centre"
     if ratio < _FLAT and sigmas > 3:
@@ -193,7 +202,7 @@ def judge_interference(
         return Finding(name=name, state="unknown", evidence=left)
     if blind := [where for where in _MUST_SEE if not able.get(where)]:
         return Finding(
-            name=name, state="unknown", evidence=f"too little background to see whether a {blind[0]} has less noise than others"
+            name=name, state="unknown", evidence=f"too little background to see whether one {blind[0]} has less noise than others"
         )
     return Finding(
         name=name, state="not_found", evidence="no line or column is quieter than its neighbours; a subtraction leaves no trace"

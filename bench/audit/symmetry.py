@@ -8,6 +8,7 @@ import numpy as np
 
 from .background import Background, Profile
 from .findings import Crime, Finding, State
+from .floor import Shape
 from .samples import FAINT, Complex, Real, Samples, to_image, to_kspace
 
 _REAL = 1e-5
@@ -24,7 +25,7 @@ _DIM = 0.4
 """Share of the pixels, the dimmest, whose phase is looked at."""
 _HALF_KNOWN = 0.1
 """Central share of the lines on either side that the phase is taken from: no partial Fourier scan has fewer."""
-_EXCESS, _EXCESS_ERROR = 0.06, 0.25
+_EXCESS, _EXCESS_ERROR = 0.04, 0.25
 """How much more k-space may resemble its mirror image than signal allows: so much, and so much of the error of a line's noise
 more; half of it is suspicious."""
 _LINES = 56
@@ -118,21 +119,20 @@ def mirror(samples: Samples, background: Background, along: Profile | None, axis
         axis: of k-space.
     """
     border = samples.ky if axis == -2 else samples.kx
-    kspace = samples.kspace[samples.few]
-    kspace = np.swapaxes(kspace, -1, axis)
+    kspace = np.swapaxes(samples.kspace[samples.few], -1, axis)
     size = kspace.shape[-1]
     known, half = min(border.sides), max(2, round(_HALF_KNOWN * size))
     if known < 4 * half or size < _LINES or not background.share:
         return None
     noise = background.column_noise
-    if not np.isfinite(noise).all():
+    if not (np.isfinite(noise).all() and background.weights[samples.few[1]].any()):
         return None
     if axis == -1:
         # Every row has the noise of all columns together.
         noise = np.full(samples.kspace.shape[-2], noise.mean())
-    level = noise / background.weights[samples.few[1], None]
-    level = np.maximum(level, (FAINT * samples.peak) ** 2)
-    columns = to_image(kspace, (-2,))
+    alive = background.weights[samples.few[1]] > 0
+    level = np.maximum(noise / background.weights[samples.few[1]][alive, None], (FAINT * samples.peak) ** 2)
+    columns = to_image(kspace[:, alive], (-2,))
     distance = np.abs(np.arange(size) - size // 2)
     window = np.where(distance < half, np.cos(np.pi / 2 * distance / half) ** 2, 0).astype(np.float32)
     slow = to_image(columns * window, (-1,))
@@ -157,7 +157,7 @@ def mirror(samples: Samples, background: Background, along: Profile | None, axis
 
 
 def fill_evidence(
-    samples: Samples, background: Background | None, along: Profile | None, one_part: bool, axis: int
+    samples: Samples, background: Background | None, along: Profile | None, shape: Shape | None, axis: int
 ) -> tuple[State, str, float | None]:
     """Whether one side along an axis was made from the other: state, evidence, correlation.
 
@@ -165,14 +165,14 @@ def fill_evidence(
         samples: what is judged.
         background: of the image.
         along: noise at each line along the axis.
-        one_part: whether the background's noise is that of one real number a pixel, as homodyne detection leaves it.
+        shape: of the background's noise, None where unknown.
         axis: −2 for ky, −1 for kx.
     """
     name = "ky" if axis == -2 else "kx"
     if background is None or not background.share:
         return "unknown", "no part of the image is free of signal: no noise to tell a filled side of k-space by", None
     found = mirror(samples, background, along, axis)
-    if one_part and (found is None or found.alike > _UNLIKE):
+    if shape is not None and shape.one_part and (found is None or found.alike > _UNLIKE):
         numbers = "" if found is None else f" and outer {name} and its conjugate mirror image correlate by {found.alike:.2f}"
         why = "a real part was taken after a correction of the phase"
         return "found", f"the background's noise has one part, not two{numbers}: {why}", None if found is None else found.alike
@@ -192,6 +192,8 @@ def fill_evidence(
         return "unknown", f"{numbers}: too little noise in it to tell", found.alike
     if excess > max(much / 2, 3 * found.error):
         return "unknown", f"{numbers}: a little too much", found.alike
+    if shape is None or not shape.two_parts:
+        return "unknown", f"{numbers}; the background's noise does not look like a receiver's", found.alike
     return "not_found", f"{numbers}: both sides have their own noise", found.alike
 
 

@@ -237,6 +237,22 @@ def test_what_scanners_do_by_themselves_is_no_crime(nature: str) -> None:
     assert not found(acquired(NATURAL[nature](clean, noise)))
 
 
+@pytest.mark.parametrize("coils", [2, 3, 4, 5])
+def test_a_dead_coil_is_no_crime(coils: int) -> None:
+    kspace = scan(coils)
+    kspace[:, 1] = 0
+    assert not found(acquired(kspace))
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.8])
+@pytest.mark.parametrize("coils", [2, 4, 16])
+def test_noise_that_coils_share_is_no_crime(coils: int, correlation: float) -> None:
+    clean = scan(coils, snr=1e9)
+    noise = scan(coils, snr=50) - clean
+    mixed = (1 - correlation) ** 0.5 * noise + correlation**0.5 * noise[:, :1]
+    assert not found(acquired(clean + mixed))
+
+
 @pytest.mark.parametrize(
     "name",
     [
