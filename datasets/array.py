@@ -94,7 +94,7 @@ class Array(Source):
                 read_noise_cov=None if noise_cov is None else lambda: noise_cov,
                 timing=_timing(file, sidecar),
                 voxel_mm=beside.voxel_mm(sidecar, kspace),
-                field_strength_t=beside.number(sidecar.get("field_strength_T")),
+                field_strength_t=beside.number(sidecar, "field_strength_T"),
                 contrast=beside.contrast(sidecar.get("contrast")),
                 file_name=file.name,
                 redistributable=beside.redistributable(sidecar),

@@ -89,7 +89,7 @@ class Cfl(Source):
                 acquired=stripped.acquired,
                 timing=timing,
                 voxel_mm=voxel,
-                field_strength_t=beside.number(sidecar.get("field_strength_T")),
+                field_strength_t=beside.number(sidecar, "field_strength_T"),
                 contrast=beside.contrast(sidecar.get("contrast")),
                 file_name=file.name,
                 redistributable=beside.redistributable(sidecar),

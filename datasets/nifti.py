@@ -78,7 +78,7 @@ class Nifti(Source):
             timing = first_stated(sidecar_timing(sidecar), bids_timing(sidecar))
             subject = _SUBJECT.match(stem)
             stated = self.patient_in(base) or str(sidecar.get("patient") or (subject[1] if subject else stem))
-            field = beside.number(sidecar.get("field_strength_T")) or _positive(sidecar, "MagneticFieldStrength")
+            field = beside.number(sidecar, "field_strength_T") or _positive(sidecar, "MagneticFieldStrength")
             contrast = beside.contrast(sidecar.get("contrast"))
         for volume in range(content.volumes):
             images = self.central(image_stack(file, content.shape_in(order), partial(content.plane, order, volume)))
@@ -175,7 +175,7 @@ def bids_timing(sidecar: Sidecar) -> Timing:
 
 def _positive(sidecar: Sidecar, key: str) -> float | None:
     """A number above 0; None where it is absent, a note or a list."""
-    value = beside.number(sidecar.get(key))
-    if value is not None and not 0 < value < _MOST:
-        raise ValueError(f"{key} must be a number above 0 of a scan's size")
+    value = beside.number(sidecar, key)
+    if value is not None and value >= _MOST:
+        raise ValueError(f"{key} is beyond every scan")
     return value

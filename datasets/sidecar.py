@@ -83,16 +83,20 @@ def published_as(sidecar: Sidecar) -> str | None:
     return str(published) if published else None
 
 
-def number(value: object) -> float | None:
+def number(sidecar: Sidecar, key: str) -> float | None:
     """A number above 0, or None: a string in a sidecar is a note, not a value.
 
     Raises:
-        ValueError: a number that no length or field can have.
+        ValueError: a number that no length, field or time can have.
     """
+    return _above_zero(key, sidecar.get(key))
+
+
+def _above_zero(key: str, value: object) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     if not 0 < value < math.inf:
-        raise ValueError(f"{value} must be a number above 0")
+        raise ValueError(f"{key} must be a number above 0, and is {value}")
     return float(value)
 
 
@@ -100,16 +104,17 @@ def voxel_mm(sidecar: Sidecar, kspace: KSpace) -> tuple[float, float, float] | N
     """Voxel size along (slice, ky, kx) [mm]: stated, or of slice thickness and field of view."""
     if "voxel_mm" in sidecar:
         slice_mm, y_mm, x_mm = sidecar["voxel_mm"]
-        return _length(slice_mm), _length(y_mm), _length(x_mm)
-    thickness, extent = number(sidecar.get("slice_mm")), sidecar.get("fov_mm")
+        return _length("voxel_mm", slice_mm), _length("voxel_mm", y_mm), _length("voxel_mm", x_mm)
+    thickness, extent = number(sidecar, "slice_mm"), sidecar.get("fov_mm")
     if thickness is None or not isinstance(extent, list) or len(extent) != 2:
         return None
-    return thickness, _length(extent[0]) / kspace.size("ky"), _length(extent[1]) / kspace.size("kx")
+    y_mm, x_mm = (_length("fov_mm", value) for value in extent)
+    return thickness, y_mm / kspace.size("ky"), x_mm / kspace.size("kx")
 
 
-def _length(value: object) -> float:
-    if (found := number(value)) is None:
-        raise ValueError(f"voxel_mm and fov_mm must be of numbers, and one is {type(value).__name__}")
+def _length(key: str, value: object) -> float:
+    if (found := _above_zero(key, value)) is None:
+        raise ValueError(f"{key} must be of numbers, and one is {type(value).__name__}")
     return found
 
 

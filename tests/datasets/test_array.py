@@ -148,8 +148,14 @@ BAD_SIDECARS = {
     "contrast must be one short word": {"axes": ["slice", "coil", "ky", "kx"], "contrast": "John Doe T2 1961"},
     "a value is of the wrong kind": {"axes": 5},
     "the wrong kind .*not enough values": {"axes": ["slice", "coil", "ky", "kx"], "voxel_mm": [1, 2]},
-    "the wrong kind .*must be a number above 0": {"axes": ["slice", "coil", "ky", "kx"], "field_strength_T": float("nan")},
-    "the wrong kind .*-1 must be a number above 0": {"axes": ["slice", "coil", "ky", "kx"], "voxel_mm": [-1, 1, 1]},
+    "the wrong kind .*field_strength_T must be a number above 0": {
+        "axes": ["slice", "coil", "ky", "kx"],
+        "field_strength_T": float("nan"),
+    },
+    "the wrong kind .*voxel_mm must be a number above 0, and is -1": {
+        "axes": ["slice", "coil", "ky", "kx"],
+        "voxel_mm": [-1, 1, 1],
+    },
     "the wrong kind .*fov_mm must be of numbers": {"axes": ["slice", "coil", "ky", "kx"], "fov_mm": ["a", "b"], "slice_mm": 3},
     "the wrong kind .*not iterable": {"axes": ["slice", "coil", "ky", "kx"], "source_paths": 5},
 }
