@@ -26,7 +26,7 @@ test: setup .axe/node_modules/axe-core/axe.min.js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p halfscan
-	$(BIN)/pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 
 demo: setup
 	$(BIN)/halfscan run experiment=demo

@@ -28,7 +28,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(survey, "surveys_folder", lambda: tmp_path / "surveys")
     monkeypatch.setattr(label, "audits_folder", lambda: tmp_path / "audits")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    torch.set_num_threads(2)
+    # Beside other workers one thread each is the quickest: threads that wait for a core spin.
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture(scope="session")
