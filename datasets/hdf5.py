@@ -27,6 +27,8 @@ def check_file(file: Path) -> None:
     outcome = _walker().outcome(file)
     if outcome == "died":
         raise HalfscanError(f"{file}: can't be read as HDF5: the library dies of it; is it whole?")
+    if outcome == "greedy":
+        raise HalfscanError(f"{file}: can't be read as HDF5: it declares more than it can hold; is it whole?")
     if outcome == "slow":
         raise HalfscanError(f"{file}: can't be read as HDF5: the library finds no end in it; is it whole?")
     remember([file], "walked")
@@ -68,7 +70,7 @@ class _Walker:
         atexit.register(self.close)
 
     def outcome(self, file: Path) -> str:
-        """`fine`, `died` or `slow`; `fine` as well where the process itself is gone: the reader then finds out."""
+        """`fine`, `died`, `slow` or `greedy`; `fine` as well where the process itself is gone: the reader then finds out."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:

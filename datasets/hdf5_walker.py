@@ -2,7 +2,8 @@
 
 Damaged files can end the HDF5 library, and with it the whole process, where no exception can be caught: about one of 1,500
 files with a few random bytes in them. This program reads a path a line; for each it forks a child that walks
-through the file, reading all that a reader would, and prints in a line what became of the child: `fine`, `died` or `slow`.
+through the file, reading all that a reader would, and prints in a line what became of the child: `fine`, `died`, `slow`, or
+`greedy` where the library asked for more memory than such a file warrants: a few wrong bytes make it take gigabytes.
 
 It imports h5py alone: nothing of Halfscan, no threads, so that forking is safe.
 """
@@ -17,8 +18,12 @@ import sys
 
 import h5py
 
+_SPARE, _UNPACKED = 64 << 20, 64
+"""Memory that a walk may take: so many bytes, and the file so many times over, as it may be compressed."""
 _SPACE = 4 << 30
-"""Address space that a walk may take, beside a multiple of the file [bytes]."""
+"""Of a large file, no more than this and four times the file [bytes]."""
+_GREEDY = 3
+"""Exit status of a walk that was refused memory."""
 _SLOW_S, _BYTES_PER_S = 30, 5_000_000
 """Beyond this a walk is slow: a start, and the file at this rate."""
 _WHOLE = 1 << 24
@@ -36,17 +41,27 @@ def _outcome(path: str) -> str:
         try:
             size = os.path.getsize(path)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_AS, (_SPACE + 4 * size,) * 2)
+            resource.setrlimit(resource.RLIMIT_AS, (_taken() + _SPARE + min(_UNPACKED * size, _SPACE + 4 * size),) * 2)
             signal.alarm(_SLOW_S + size // _BYTES_PER_S)
             walk(path)
-        except Exception:
-            # What raises here raises in the reader, too, and is named there.
-            pass
+        except Exception as error:
+            # What else raises here raises in the reader, too, and is named there; memory the reader would be given.
+            if isinstance(error, MemoryError) or "alloc" in str(error).lower():
+                os._exit(_GREEDY)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if not os.WIFSIGNALED(status):
-        return "fine"
+        return "greedy" if os.waitstatus_to_exitcode(status) == _GREEDY else "fine"
     return "slow" if os.WTERMSIG(status) == signal.SIGALRM else "died"
+
+
+def _taken() -> int:
+    """Address space of this process [bytes]; 4 GB where the system does not say."""
+    try:
+        with open("/proc/self/statm") as pages:
+            return int(pages.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return _SPACE
 
 
 def walk(path: str) -> None:

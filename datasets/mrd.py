@@ -92,7 +92,8 @@ class Mrd(Source):
             provenance=Provenance(self.provenance or Provenance.MEASURED),
             acquired=stripped.acquired,
             read_noise_cov=None if noise_cov is None else lambda: noise_cov,
-            timing=replace(header.timing, averages=lines.averages),
+            # The header's first echo time is that of the first echo alone.
+            timing=replace(header.timing, averages=lines.averages, te_s=None if lines.echo else header.timing.te_s),
             voxel_mm=voxel_mm(header, stripped.kspace),
             matrix=image_matrix(header, stripped.kspace),
             field_strength_t=header.field_strength_t,

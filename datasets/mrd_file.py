@@ -31,6 +31,10 @@ _NO_IMAGE = (
     *("SURFACECOILCORRECTIONSCAN_DATA", "PHASE_STABILIZATION_REFERENCE", "PHASE_STABILIZATION"),
 )
 """Flags of readouts that no image is made of."""
+_TRAJECTORIES = ("cartesian", "epi", "radial", "goldenangle", "spiral", "other")
+"""Of the schema; what else a header says there may be anything, and is not repeated."""
+_SMALLEST = 1000
+"""A file's heads may be compressed to so small a part [1]."""
 _EMPTIEST = 4
 """An encoded matrix may be so many times as large as what was sampled; beyond, the header is damaged."""
 
@@ -48,6 +52,8 @@ class Lines:
 
     name: str
     """Such as e1_r2; empty where the file holds one image."""
+    echo: int
+    """Counter of the echo (contrast)."""
     shape: tuple[int, int, int, int]
     """(slice, coil, ky, kx) of the encoded matrix."""
     numbers: npt.NDArray[np.intp]
@@ -97,27 +103,38 @@ class MrdFile:
         first, *inside = part
         chosen = range(lines.shape[0])[first]
         slices = [chosen] if isinstance(chosen, int) else list(chosen)
-        whole = np.zeros((len(slices), *lines.shape[1:]), np.complex64)
+        whole = np.zeros((0, *lines.shape[1:]), np.complex64)
         column, start, stop = lines.columns
-        for into, index in zip(whole, slices, strict=True):
-            read = np.stack(self._readouts(lines.numbers[index].ravel(), lines.shape[1]))
-            if read.shape[2] != self.samples:
-                raise HalfscanError(f"{self.file}: its readouts hold other numbers of samples than their heads say: is it whole?")
-            averages = read.reshape(*lines.numbers.shape[1:], *read.shape[1:])[..., start:stop]
-            into[:, lines.places, column : column + stop - start] = averages.mean(1, dtype=np.complex64).swapaxes(0, 1)
+        for place, index in enumerate(slices):
+            # An average at a time: no more than a slice of readouts is in memory.
+            for average in range(lines.averages):
+                readouts = self._readouts(lines.numbers[index, :, average], lines.shape[1], self.samples)
+                if not len(whole):
+                    # Only now do the readouts warrant what their heads declare.
+                    whole = np.zeros((len(slices), *lines.shape[1:]), np.complex64)
+                for line, samples in zip(lines.places, readouts, strict=True):
+                    whole[place, :, line, column : column + stop - start] += samples[:, start:stop]
+        if lines.averages > 1:
+            whole /= lines.averages
         return whole[(0 if isinstance(chosen, int) else slice(None), *inside)]
 
     def noise_samples(self, coils: int) -> ComplexArray:
         """(coil, sample) of noise alone."""
         return np.concatenate(self._readouts(self.noise, coils), axis=1)
 
-    def _readouts(self, numbers: npt.NDArray[np.intp], coils: int) -> list[ComplexArray]:
-        """(coil, sample) of each, read at once: one by one, as the ismrmrd library does, takes a hundred times as long."""
+    def _readouts(self, numbers: npt.NDArray[np.intp], coils: int, samples: int | None = None) -> list[ComplexArray]:
+        """(coil, sample) of each, read at once: one by one, as the ismrmrd library does, takes a hundred times as long.
+
+        Raises:
+            HalfscanError: they hold other numbers of samples than `samples`, where given.
+        """
         import h5py
 
         order = np.argsort(numbers)
         with readable(self.file, "ISMRMRD"), h5py.File(self.file, "r") as container:
             found = container[self.group]["data"].fields("data")[numbers[order]]
+            if samples is not None and any(one.size != 2 * coils * samples for one in found):
+                raise HalfscanError(f"{self.file}: its readouts hold other numbers of samples than their heads say: is it whole?")
             read = [np.asarray(one, np.float32).view(np.complex64).reshape(coils, -1) for one in found]
         return [read[place] for place in np.argsort(order)]
 
@@ -137,10 +154,13 @@ def open_file(file: Path) -> MrdFile:
     with readable(file, "ISMRMRD"), _named(file):
         header = read_header(text)
         if header.trajectory not in (None, "cartesian"):
-            raise HalfscanError(f"its trajectory is {header.trajectory}: only Cartesian 2D k-space is read")
+            said = header.trajectory if header.trajectory in _TRAJECTORIES else "none of the schema"
+            raise HalfscanError(f"its trajectory is {said}: only Cartesian 2D k-space is read")
         noise = _flagged(heads, "NOISE_MEASUREMENT")
         space = heads["encoding_space_ref"] == 0
         images = _without_others(heads, noise) & space
+        if not images.any():
+            raise HalfscanError("no readout is of an image in the first encoding space: further ones are not read")
         lines = tuple(_images(heads, images.nonzero()[0], header))
     fitting = (noise & (heads["active_channels"] == lines[0].shape[1])).nonzero()[0]
     first = heads[images][0]
@@ -174,7 +194,8 @@ def _heads(file: Path, group: str) -> tuple[bytes | str, Heads]:
         data = container[group]["data"]
         if data.dtype.names is None or not {"head", "data"} <= set(data.dtype.names) or data.ndim != 1 or not len(data):
             raise HalfscanError(f"{file}: {group}/data holds no readouts")
-        if len(data) * data.dtype["head"].itemsize > 1000 * file.stat().st_size:
+        most = file.stat().st_size * (_SMALLEST if data.id.get_create_plist().get_nfilters() else 1)
+        if len(data) * data.dtype["head"].itemsize > most:
             raise HalfscanError(f"{file}: declares {len(data):,} readouts, more than it can hold: is it whole?")
         return container[group]["xml"][0], data.fields("head")[:]
 
@@ -220,14 +241,16 @@ def _images(heads: Heads, numbers: npt.NDArray[np.intp], header: Header) -> Iter
     coils, columns = _columns(heads[numbers], header.encoded[0])
     keys = np.stack([counters[name] for name in _COUNTERS], axis=1)
     slices = np.unique(counters["slice"])
-    for key in np.unique(keys, axis=0):
-        inside = (keys == key).all(axis=1)
-        varying = [name for index, name in enumerate(_COUNTERS) if len(np.unique(keys[:, index])) > 1]
-        said = "_".join(f"{_COUNTERS[name]}{key[list(_COUNTERS).index(name)] + 1}" for name in varying)
+    volumes, which, sizes = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    varying = [index for index in range(len(_COUNTERS)) if len(np.unique(volumes[:, index])) > 1]
+    letters = [*_COUNTERS.values()]
+    parts = np.split(np.argsort(which.ravel(), kind="stable"), np.cumsum(sizes)[:-1])
+    for key, inside in zip(volumes.tolist(), parts, strict=True):
         own = {name: values[inside] for name, values in counters.items()}
         table, places, height = _table(numbers[inside], own, slices, header)
         yield Lines(
-            name=said,
+            name="_".join(f"{letters[index]}{key[index] + 1}" for index in varying),
+            echo=key[letters.index("e")],
             shape=(len(slices), coils, height, header.encoded[0]),
             numbers=table,
             places=places,
@@ -269,6 +292,11 @@ def _table(
         raise HalfscanError(f"{len(lines)} of {height} lines were read: undersampled k-space has no truth")
     if places[0] < 0 or places[-1] >= height:
         raise HalfscanError(f"its lines {lines[0]} to {lines[-1]}, the centre at {centre}, do not fit a matrix of {height} lines")
+    if header.lines is None and len(lines) < height:
+        raise HalfscanError(
+            f"{len(lines)} of {height} lines were read, and its header does not say which is the centre "
+            "(encodingLimits/kspace_encoding_step_1)"
+        )
     if len(lines) <= lines[-1] - lines[0]:
         missing = int(lines[-1] - lines[0] + 1 - len(lines))
         factor = f" (acceleration {header.acceleration[0]:g})" if header.acceleration[0] > 1 else ""
@@ -285,11 +313,17 @@ def _refuse_uneven(slices: Counter, steps: Counter, averages: Counter, all_slice
     if twice.any():
         at = int(twice.nonzero()[0][0])
         raise HalfscanError(f"line {steps[at]} of slice {slices[at]} is there twice in average {averages[at]}")
-    counts = np.zeros((len(all_slices), len(lines)), np.int64)
-    np.add.at(counts, (np.searchsorted(all_slices, slices), np.searchsorted(lines, steps)), 1)
-    if (uneven := np.argwhere(counts != counts.max())).size:
-        at_slice, at_line = uneven[0]
+    # Not as a table of slices and lines: damaged counters would make it as large as the square of the readouts.
+    cells, counts = np.unique(
+        np.searchsorted(all_slices, slices) * len(lines) + np.searchsorted(lines, steps), return_counts=True
+    )
+    gaps = (cells != np.arange(len(cells))).nonzero()[0]
+    absent = int(gaps[0]) if len(gaps) else len(cells)
+    fewer = cells[counts != counts.max()]
+    first = min(absent, int(fewer[0])) if len(fewer) else absent
+    if first < len(all_slices) * len(lines):
+        at_slice, at_line = divmod(first, len(lines))
         raise HalfscanError(
-            f"line {lines[at_line]} of slice {all_slices[at_slice]} is there {counts[at_slice, at_line]} times and others "
-            f"{counts.max()}: lines are missing, or averaged unevenly"
+            f"line {lines[at_line]} of slice {all_slices[at_slice]} is there {0 if first == absent else counts[first]} times "
+            f"and others {counts.max()}: lines are missing, or averaged unevenly"
         )

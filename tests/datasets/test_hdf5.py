@@ -34,18 +34,25 @@ def _outcome(deed: str, path: Path) -> str:
         ("os.kill(os.getpid(), signal.SIGSEGV)", "died"),
         ("os.abort()", "died"),
         ("time.sleep(60)", "slow"),
-        ("bytearray(1 << 40)", "fine"),
+        ("bytearray(1 << 28)", "greedy"),
         ("1 / 0", "fine"),
         ("None", "fine"),
     ],
 )
 def test_a_walk_ends_as_it_ends(deed: str, outcome: str, tmp_path: Path) -> None:
-    """What raises is fine: the reader raises it, too, and names it. Memory is bounded, so that its end is an exception."""
+    """What raises is fine: the reader raises it, too. Memory beyond the file is refused here: the reader would be given it."""
     (tmp_path / "x.h5").write_bytes(b"")
     assert _outcome(deed, tmp_path / "x.h5") == outcome
 
 
-@pytest.mark.parametrize(("outcome", "message"), [("died", "the library dies of it"), ("slow", "the library finds no end in it")])
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        ("died", "the library dies of it"),
+        ("slow", "the library finds no end in it"),
+        ("greedy", "it declares more than it can hold"),
+    ],
+)
 def test_such_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, message: str) -> None:
     class Walker:
         def outcome(self, file: Path) -> str:
@@ -57,6 +64,29 @@ def test_such_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(HalfscanError, match=rf"deadly.h5: can't be read as HDF5: {message}"):
         hdf5.check_file(path)
     assert hdf5.names(path, (".h5",)) == set()
+
+
+def test_a_length_of_gigabytes_in_a_small_file_is_refused(tmp_path: Path) -> None:
+    """HDF5 takes the memory that a row's length declares before it looks for the row."""
+    path = tmp_path / "long.h5"
+    with h5py.File(path, "w") as file:
+        rows = file.create_dataset("rows", (4,), h5py.vlen_dtype(np.float32), chunks=(1,))
+        rows[:] = [np.ones(3, np.float32)] * 4
+        place = rows.id.get_chunk_info(2).byte_offset
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = (1 << 29).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(HalfscanError, match=r"long.h5: can't be read as HDF5: it declares more than it can hold"):
+        hdf5.check_file(path)
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_large_slice_in_a_small_file_is_no_such_length(tmp_path: Path, compression: str | None) -> None:
+    kspace = np.zeros((2, 8, 640, 368), np.complex64)
+    kspace[..., 160:480, :] = np.random.default_rng(0).standard_normal((2, 8, 320, 368))
+    with h5py.File(tmp_path / "large.h5", "w") as file:
+        file.create_dataset("kspace", data=kspace, compression=compression, chunks=(1, 8, 640, 368))
+    hdf5.check_file(tmp_path / "large.h5")
 
 
 def test_a_file_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -181,7 +184,8 @@ def _flag(name: str) -> object:
 
 WRONG = {
     "run to and fro": _flag("ACQ_IS_REVERSE"),
-    "no readout is of an image": _flag("ACQ_IS_NAVIGATION_DATA"),
+    "in the first encoding space": _set(encoding_space_ref=1),
+    "no readout is of an image: all": _flag("ACQ_IS_NAVIGATION_DATA"),
     "its samples are compressed": _flag("ACQ_COMPRESSION1"),
     "12 lines between sampled ones are missing|11 lines between": lambda one: one.idx.kspace_encode_step_1 % 2 == 0,
     "line 7 of slice 1 is there 0 times": lambda one: (one.idx.slice, one.idx.kspace_encode_step_1) != (1, 7),
@@ -204,6 +208,9 @@ def test_wrong_readouts_are_refused_by_name(tmp_path: Path, kspace: np.ndarray, 
     ("text", "message"),
     [
         (header((20, 24), (20, 24), (0, 23, 12), trajectory="radial"), "its trajectory is radial"),
+        (header((20, 24), (20, 24), (0, 23, 12)).replace(b"cartesian", b"Doe^John"), "its trajectory is none of the schema"),
+        (header((20, 30), (20, 30), (0, 23, 40)), "24 of 30 lines were read, and its header does not say which is the centre"),
+        (header((20, 30), (20, 30), (0, 23, 12)).replace(b"Limits>", b"Limitz>"), "does not say which is the centre"),
         (header((20, 24), (20, 24), (0, 23, 12)).replace(b"<z>1</z>", b"<z>8</z>"), "has 8 partitions"),
         (header((20, 60000), (20, 24), (0, 23, 12)), "24 of 60000 lines were read"),
         (header((60000, 24), (20, 24), (0, 23, 12)), "60000 columns"),
@@ -214,6 +221,74 @@ def test_wrong_readouts_are_refused_by_name(tmp_path: Path, kspace: np.ndarray, 
 def test_wrong_headers_are_refused_by_name(tmp_path: Path, kspace: np.ndarray, text: bytes, message: str) -> None:
     with pytest.raises(HalfscanError, match=f"wrong.h5: .*{message}"):
         _open(write(tmp_path, kspace, "wrong", text=text))
+
+
+def test_the_header_s_echo_time_is_the_first_echo_s_alone(tmp_path: Path, kspace: np.ndarray) -> None:
+    write(tmp_path, kspace)
+    first, second = Mrd(path=str(write(tmp_path, kspace, contrast=1))).acquisitions()
+    assert (first.timing.te_s, second.timing.te_s) == (0.033, None)
+
+
+Rows = np.ndarray
+
+
+def _rewrite(path: Path, change: Callable[[Rows], None]) -> Path:
+    """Changes heads and samples where they lie in a file, whether they fit one another or not."""
+    with h5py.File(path, "r+") as file:
+        rows = file["dataset/data"][:]
+        change(rows)
+        file["dataset/data"][:] = rows
+    return path
+
+
+def _all_coils(rows: Rows) -> None:
+    rows["head"]["active_channels"] = 65535
+
+
+@pytest.mark.parametrize("length", [0, 2, 100, 128])
+def test_a_readout_of_another_length_than_its_head_says_is_refused(tmp_path: Path, kspace: np.ndarray, length: int) -> None:
+    def cut(rows: Rows) -> None:
+        rows["data"][5] = np.resize(rows["data"][5], length)
+
+    with pytest.raises(HalfscanError, match=r"wrong.h5: its readouts hold other numbers of samples than their heads say"):
+        _open(_rewrite(write(tmp_path, kspace, "wrong"), cut))
+
+
+def test_heads_that_declare_too_many_coils_take_no_memory(tmp_path: Path, kspace: np.ndarray) -> None:
+    path = _rewrite(write(tmp_path, kspace, "wrong"), _all_coils)
+    tracemalloc.start()
+    with pytest.raises(HalfscanError, match=r"wrong.h5: its readouts hold other numbers of samples"):
+        _open(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_counters_all_different_take_no_memory_of_their_square(tmp_path: Path) -> None:
+    count = 1000
+    path = write(tmp_path, np.ones((1, 1, count, 2), np.complex64), "wrong")
+
+    def apart(rows: Rows) -> None:
+        rows["head"]["idx"]["slice"] = np.arange(count)
+
+    _rewrite(path, apart)
+    tracemalloc.start()
+    with pytest.raises(HalfscanError, match=r"wrong.h5: line 1 of slice 0 is there 0 times and others 1"):
+        _open(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * count**2
+
+
+@pytest.mark.parametrize("averages", [1, 4])
+def test_a_slice_is_read_within_three_slices_of_memory(tmp_path: Path, averages: int) -> None:
+    kspace = np.tile(phantom(slices=2, coils=4, height=48, width=40)[2].numpy(), (1, 1, 1, 16))
+    found = _open(write(tmp_path, kspace, averages=averages)).kspace
+    tracemalloc.start()
+    one = found.read({"slice": 1})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * one.nbytes
 
 
 def test_a_line_that_is_there_twice_is_refused(tmp_path: Path, kspace: np.ndarray) -> None:
@@ -249,15 +324,61 @@ def test_settings_out_of_range_are_refused(setting: dict) -> None:
         Mrd(path="x", **setting)
 
 
+_WHOLE_NUMBERS = (0, 1, 2, 3, 5, 6, 7, 8, 9, 16, 255, 32767, 65534, 65535)
+"""That sizes and counters of a head are set to."""
+_FIELDS = (
+    *("flags", "number_of_samples", "available_channels", "active_channels", "discard_pre", "discard_post", "center_sample"),
+    *("encoding_space_ref", "trajectory_dimensions", "version"),
+)
+
+
+def _wrong(good: Path, path: Path, rng: np.random.Generator) -> Path:
+    """A whole file whose header, heads or samples do not fit one another."""
+    path.write_bytes(good.read_bytes())
+    with h5py.File(path, "r+") as file:
+        rows = file["dataset/data"][:]
+        for _ in range(int(rng.integers(1, 3))):
+            way = int(rng.integers(5))
+            which = slice(None) if rng.integers(2) else int(rng.integers(len(rows)))
+            value = int(rng.choice(_WHOLE_NUMBERS))
+            if way == 0:
+                rows["head"][str(rng.choice(_FIELDS))][which] = value
+            elif way == 1:
+                counters = rows["head"]["idx"]
+                counters[str(rng.choice([name for name in counters.dtype.names if name != "user"]))][which] = value
+            elif way == 2:
+                at = int(rng.integers(len(rows)))
+                rows["data"][at] = np.resize(rows["data"][at], int(rng.integers(0, 64)))
+            elif way == 3:
+                rows["head"]["sample_time_us"][which] = rng.choice([0.0, -1.0, np.nan, np.inf, 1e30])
+            else:
+                text = file["dataset/xml"][0]
+                places = [*re.finditer(rb"(?<=>)-?[0-9.]+(?=<)", text)]
+                place = places[int(rng.integers(len(places)))]
+                put = str(rng.choice(["-1", "0", "1", "7", "16", "1e9", "nan", "inf", "65535", "999999", "4294967296", ""]))
+                file["dataset/xml"][0] = text[: place.start()] + put.encode() + text[place.end() :]
+        file["dataset/data"][:] = rows
+    return path
+
+
 def _damage(folder: Path, count: int) -> None:
-    good = write(folder, phantom(slices=2, coils=2, height=8, width=6)[2].numpy(), "good")
-    read = 0
-    for index, changed in enumerate(mutations(good.read_bytes(), count, seed=0, text=True)):
+    """Half of the files with damaged bytes, half whole ones that say what can't be: what is read of these was written so."""
+    kspace = phantom(slices=2, coils=2, height=8, width=6)[2].numpy()
+    good = write(folder, kspace, "good")
+    read = {"bytes": 0, "heads": 0}
+    for index, changed in enumerate(mutations(good.read_bytes(), count // 2, seed=0, text=True)):
         path = folder / f"d{index}.h5"
         path.write_bytes(changed)
-        read += read_or_refused(Mrd(path=str(path)), path)
+        read["bytes"] += read_or_refused(Mrd(path=str(path)), path)
         path.unlink()
-    assert 0 < read < count
+        path = _wrong(good, folder / f"w{index}.h5", np.random.default_rng(index))
+        if read_or_refused(Mrd(path=str(path)), path):
+            read["heads"] += 1
+            for volume in Mrd(path=str(path)).acquisitions():
+                samples = volume.kspace.read()
+                assert np.isin(samples[samples != 0], kspace).all(), path
+        path.unlink()
+    assert all(0 < number < count // 2 for number in read.values()), read
 
 
 def test_damaged_files_are_refused_or_read(tmp_path: Path) -> None:
