@@ -16,7 +16,7 @@ from .claims.aggregate import summarise
 from .claims.paired import effects
 from .claims.pairing import ArmRows, Paired, check_arms, choose_arm, pair
 from .claims.seeds import crossed_error
-from .claims.types import PATIENTS_NEEDED, Endpoint
+from .claims.types import PATIENTS_NEEDED, Endpoint, Evidence
 from .errors import HalfscanError, one_line
 from .quantity import Quantity
 from .rows import CORE_COLUMNS, Row
@@ -71,9 +71,9 @@ class Comparison:
     evidence: str
     """What the samples are and what the comparison is."""
     caveats: tuple[str, ...]
-    seconds_a: float
-    seconds_b: float
-    """Scan seconds, mean over volumes."""
+    seconds_a: float | None
+    seconds_b: float | None
+    """Scan seconds, mean over volumes; null where one of them has none."""
     metrics: tuple[MetricDifference, ...]
 
 
@@ -94,7 +94,7 @@ def find_side(store: Store, name: str, word: str) -> Side:
     selector = dict(_column(part, name) for part in selection.split(",") if part)
     chosen = tuple(cell for cell in cells if cell.rows.may_hold(selector))
     if not chosen:
-        held = ", ".join(sorted({f"{cell.first.model} R={cell.first.nominal_acceleration:g}" for cell in cells})[:12])
+        held = ", ".join(sorted({_named(cell.first) for cell in cells})[:12])
         unknown = "" if sweep or "=" in word else "no sweep begins so, and "
         raise HalfscanError(f"{name} ({word}): {unknown}sweep {manifest.sweep_id} has no such cell; it holds {held or 'none'}")
     runs = {key: run.tags for key, run in store.describe_children(parent).items() if key in {cell.entry.key for cell in chosen}}
@@ -107,6 +107,10 @@ def find_side(store: Store, name: str, word: str) -> Side:
         digests={key: tags["halfscan.dataset_digest"] for key, tags in runs.items() if "halfscan.dataset_digest" in tags},
         versions=frozenset(tags["halfscan.versions"] for tags in runs.values() if "halfscan.versions" in tags),
     )
+
+
+def _named(row: Row) -> str:
+    return f"{row.model} {row.protocol if row.nominal_acceleration is None else f'R={row.nominal_acceleration:g}'}"
 
 
 def _column(part: str, name: str) -> tuple[str, Any]:
@@ -197,7 +201,8 @@ def _grouped(side: Side, by_model: bool) -> dict[tuple[Any, ...], list[CellSumma
 
 def _said(key: Sequence[Any]) -> str:
     dataset, protocol, sampling, nominal, acs, _, *model = key
-    return " ".join([*model, f"{sampling} R={nominal:g} with {acs} ACS lines, {protocol}, {dataset}"])
+    lines = "" if sampling is None else f"{sampling} R={nominal:g} with {acs} ACS lines, "
+    return " ".join([*model, f"{lines}{protocol}, {dataset}"])
 
 
 def _compare_arms(
@@ -215,7 +220,9 @@ def _compare_arms(
         a=_describe(one),
         b=_describe(two),
         patients=len({row.patient for row in one.rows}),
-        evidence=f"{one.first.provenance} k-space, {one.first.evidence} comparison",
+        evidence="finished images, prospective comparison"
+        if one.first.evidence == Evidence.PROSPECTIVE
+        else f"{one.first.provenance} k-space, {one.first.evidence} comparison",
         caveats=tuple(sorted({row.caveat for row in (*one.rows, *two.rows) if row.caveat})),
         seconds_a=_mean_seconds(one),
         seconds_b=_mean_seconds(two),
@@ -236,11 +243,12 @@ def _usual(cells: Sequence[CellSummary]) -> list[str]:
 def _describe(arm: ArmRows) -> str:
     row = arm.first
     seeds = f", training seeds {', '.join(map(str, arm.seeds))}" if len(arm.seeds) > 1 else ""
-    return f"{row.model}, {row.sampling} R={row.nominal_acceleration:g} (achieved {row.acceleration:.2f}){seeds}"
+    return f"{row.model}, {row.scan_in_words}{seeds}"
 
 
-def _mean_seconds(arm: ArmRows) -> float:
-    return sum(row.scan_s for row in arm.rows) / len(arm.rows)
+def _mean_seconds(arm: ArmRows) -> float | None:
+    known = [row.scan_s for row in arm.rows if row.scan_s is not None]
+    return sum(known) / len(known) if len(known) == len(arm.rows) else None
 
 
 def _difference(metric: str, a: ArmRows, b: ArmRows, turned: bool) -> MetricDifference:

@@ -38,17 +38,23 @@ def run_compare(options: argparse.Namespace) -> int:
 
 
 def _in_words(one: Comparison) -> list[str]:
-    change = 100 * (1 - one.seconds_b / one.seconds_a) if one.seconds_a else 0.0
     few = f", below {PATIENTS_NEEDED} nothing is concluded" if one.patients < PATIENTS_NEEDED else ""
-    said = "as long" if abs(change) < 0.05 else f"{abs(change):.1f} % {'less' if change > 0 else 'more'}"
     return [
         f"A: {one.a}",
         f"B: {one.b}",
         f"  {one.patients} patient{'' if one.patients == 1 else 's'}{few}; {one.evidence}",
         *(f"  data: {caveat}" for caveat in one.caveats),
-        f"  scan time       {one.seconds_a:.1f} s and {one.seconds_b:.1f} s: {said}",
+        f"  scan time       {_seconds(one.seconds_a, one.seconds_b)}",
         *(f"  {metric.metric:<15} {_metric(metric, one.patients)}" for metric in one.metrics),
     ]
+
+
+def _seconds(a: float | None, b: float | None) -> str:
+    if a is None or b is None:
+        return "not known of all volumes"
+    change = 100 * (1 - b / a)
+    said = "as long" if abs(change) < 0.05 else f"{abs(change):.1f} % {'less' if change > 0 else 'more'}"
+    return f"{a:.1f} s and {b:.1f} s: {said}"
 
 
 def _metric(one: MetricDifference, patients: int) -> str:

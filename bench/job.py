@@ -133,7 +133,7 @@ def _tags(cell: Cell, volumes: list[Measured]) -> dict[str, str]:
     return {
         "halfscan.provenance": row.provenance,
         "halfscan.evidence": row.evidence,
-        "halfscan.mask_hashes": ",".join(sorted({volume.row.mask_hash[:16] for volume in volumes}))[:5000],
+        "halfscan.mask_hashes": ",".join(sorted({volume.mask.hash[:16] for volume in volumes}))[:5000],
         "halfscan.energy": "measured" if row.energy_j is not None else f"not measured: {row.reasons['energy_j']}",
         "halfscan.pictures": "logged" if volumes[0].redistributable else "none: the data are not marked redistributable",
         "halfscan.git_commit": commit,

@@ -52,14 +52,14 @@ class View:
     def mask_png(self) -> bytes:
         return _png(_grey(self._lines().astype(float)))
 
-    def montage(self, model: str, acceleration: float) -> Image.Image:
+    def montage(self, model: str, acceleration: float | None) -> Image.Image:
         """All of it side by side."""
         panels = [
             (_grey(self.truth), "truth"),
             (_grey(self.image), model),
             (_grey(np.abs(self.image - self.truth) / ERROR_FULL_SCALE), f"error x {1 / ERROR_FULL_SCALE:g}"),
         ]
-        if self._lines().shape == self.truth.shape:
+        if acceleration is not None and self._lines().shape == self.truth.shape:
             panels.append((_grey(self._lines().astype(float)), f"mask, achieved {acceleration:.2f}"))
         return _montage(panels)
 

@@ -40,45 +40,49 @@ class Row:
     field_strength_t: float | None
     slices: int
     coils: int
-    # How it was undersampled
-    sampling: str
-    nominal_acceleration: float
-    acceleration: float
+    # How it was undersampled; null where the scanner itself scanned fewer lines, of which its images say nothing
+    sampling: str | None
+    nominal_acceleration: float | None
+    acceleration: float | None
     """Achieved: acquired over sampled lines."""
-    acs_lines: int
-    lines_sampled: int
-    lines_acquired: int
-    mask_hash: str
-    mask_replicate: int
+    acs_lines: int | None
+    lines_sampled: int | None
+    lines_acquired: int | None
+    mask_hash: str | None
+    mask_replicate: int | None
     # What that takes on the scanner
     protocol: str
-    sequence: str
-    scan_s: float
-    scan_low_s: float
-    scan_high_s: float
-    full_s: float
+    sequence: str | None
+    scan_s: float | None
+    """Modelled; of prospective evidence what the scanner recorded, null where it did not."""
+    scan_low_s: float | None
+    scan_high_s: float | None
+    full_s: float | None
+    """Null, as all that is measured against a full or a clinical scan, where nobody knows its lines."""
     full_recorded_s: float | None
     """Duration of the full scan that the scanner itself recorded; full_s is what the model makes of it."""
-    clinical: str
-    clinical_s: float
-    reduction_full: float
-    reduction_full_low: float
-    reduction_full_high: float
-    reduction_clinical: float
-    reduction_clinical_low: float
-    reduction_clinical_high: float
+    clinical: str | None
+    clinical_s: float | None
+    reduction_full: float | None
+    reduction_full_low: float | None
+    reduction_full_high: float | None
+    reduction_clinical: float | None
+    reduction_clinical_low: float | None
+    reduction_clinical_high: float | None
     # How it was reconstructed
     model: str
     train_seed: int | None
     """Of the network's training; null where nothing was trained."""
-    combination: str
-    device: str
-    threads: int
+    combination: str | None
+    """Null, as device and threads, for images that the scanner reconstructed."""
+    device: str | None
+    threads: int | None
     recon_s_per_slice: float | None
     """Null where the images were made elsewhere."""
     energy_j: float | None
     # What it was scored against
-    truth_source: str
+    truth_source: str | None
+    """Null for scores that need no truth."""
     truth_shares_noise: bool
     timing: Mapping[str, str] = field(default_factory=dict)
     """Timing that was used → its value, and whether the data's own header or the protocol states it."""
@@ -92,6 +96,19 @@ class Row:
     """`metric@profile` → value."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Column or metric → why it is null."""
+
+    @property
+    def fully_sampled(self) -> bool:
+        """Whether every line was; False where nobody knows."""
+        sampled, acquired = self.lines_sampled, self.lines_acquired
+        return sampled is not None and acquired is not None and sampled >= acquired
+
+    @property
+    def scan_in_words(self) -> str:
+        """How few lines were sampled, or that the scanner itself did what its protocol says."""
+        if self.sampling is None or self.nominal_acceleration is None or self.acceleration is None:
+            return f"{self.protocol} as it was scanned"
+        return f"{self.sampling} R={self.nominal_acceleration:g} (achieved {self.acceleration:.2f})"
 
 
 _TYPES = {

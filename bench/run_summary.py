@@ -42,7 +42,8 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
             continue
         means = patient_means((row.patient, getattr(row, column)) for row in rows)
         found[f"scan/{column}"] = sum(means.values()) / len(means)
-    found["scan/minutes"] = found["scan/scan_s"] / 60
+    if "scan/scan_s" in found:
+        found["scan/minutes"] = found["scan/scan_s"] / 60
     for name in rows[0].metrics:
         metric, _, profile = name.partition("@")
         values = [(row.patient, row.metrics[name]) for row in rows]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .claims.aggregate import summarise
+from .claims.types import Evidence
 from .manifest import Entry, SweepManifest
 from .quantity import Quantity
 from .rows import CellRows, Row
@@ -53,11 +54,14 @@ class CellSummary:
         return summarise(values, score_of(name).unit, next(iter(reasons), None))
 
     def over_volumes(self, value: str, unit: str, low: str | None = None, high: str | None = None) -> Quantity:
-        """Mean over volumes of a modelled column, with the means of both ends of what was assumed."""
+        """Mean over volumes of a column of seconds or of their reduction, with the means of both ends of its range."""
+        if None in self.rows.values(value):
+            reasons = [reason[value] for reason in self.rows.texts("reasons") if value in reason]
+            return Quantity.unmeasured(unit, next(iter(reasons), "no reason recorded"))
         return Quantity(
             value=_mean(self.rows.values(value)),
             unit=unit,
-            method="modelled",
+            method="measured" if self.first.evidence == Evidence.PROSPECTIVE else "modelled",
             low=_mean(self.rows.values(low or value)),
             high=_mean(self.rows.values(high or value)),
         )
@@ -72,8 +76,10 @@ class CellSummary:
         return self.over_volumes(name, "1", f"{name}_low", f"{name}_high")
 
     @property
-    def acceleration(self) -> float:
-        return _mean(self.rows.values("acceleration"))
+    def acceleration(self) -> float | None:
+        """Achieved, mean over volumes; None where the scanner itself scanned fewer lines."""
+        achieved = self.rows.values("acceleration")
+        return None if None in achieved else _mean(achieved)
 
     @property
     def ms_per_slice(self) -> float | None:
@@ -207,18 +213,18 @@ def shown(profile: str) -> tuple[str, ...]:
 def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
     """Of the columns that `cell_values` fills."""
     scores = [name.upper().replace("_", " ") if len(name) < 5 else name.replace("_", " ") for name in shown(profile)]
-    return ["R", "scan s", "vs full", f"vs {cells[0].first.clinical}", *scores, "ms/slice"]
+    return ["R", "scan s", "vs full", f"vs {cells[0].first.clinical or 'clinical'}", *scores, "ms/slice"]
 
 
 def cell_values(cell: CellSummary, profile: str) -> list[str]:
     """One cell's row, formatted."""
     return [
-        f"{cell.acceleration:.2f}",
-        f"{cell.scan_seconds.value:.1f}",
+        number(cell.acceleration, 2),
+        number(cell.scan_seconds.value, 1),
         percent(cell.reduction("full")),
         percent(cell.reduction("clinical")),
         *(score(cell, f"{name}@{profile}") for name in shown(profile)),
-        "–" if cell.ms_per_slice is None else f"{cell.ms_per_slice:.1f}",
+        number(cell.ms_per_slice, 1),
     ]
 
 
@@ -240,8 +246,7 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     """What a reader of the table must know, one line each."""
     first = cells[0].first
     lines = ["R: achieved acceleration. PSNR in dB. Minus: scan time saved; plus: the scan takes longer."]
-    for provenance in sorted({cell.first.provenance for cell in cells}):
-        lines.append(f"Data: {provenance}. {PROVENANCE[provenance]}")
+    lines += [f"Data: {said}" for said in sorted({data_in_words(cell.first) for cell in cells})]
     lines += [f"Data: {caveat}." for caveat in sorted({cell.first.caveat for cell in cells if cell.first.caveat})]
     for protocol in sorted({cell.first.protocol for cell in cells}):
         lines += _seconds(next(cell for cell in cells if cell.first.protocol == protocol))
@@ -257,7 +262,14 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     return lines
 
 
-PROVENANCE = {
+def data_in_words(row: Row) -> str:
+    """What the samples are, and what that allows."""
+    if row.evidence == Evidence.PROSPECTIVE:
+        return "finished images of scans that were really made so (prospective)."
+    return f"{row.provenance}. {_PROVENANCE[row.provenance]}"
+
+
+_PROVENANCE = {
     "simulated": "Demonstration only: simulated data never support a claim on scan time.",
     "processed": "Demonstration only: processed data, or data of unstated origin, never support a claim on scan time.",
     "measured": "Undersampled afterwards (retrospective).",
@@ -267,13 +279,15 @@ PROVENANCE = {
 def _seconds(cell: CellSummary) -> list[str]:
     """How the seconds of a protocol came about, from its first cell."""
     row, seconds = cell.first, cell.scan_seconds
+    if row.evidence == Evidence.PROSPECTIVE:
+        return [f"Seconds of {row.protocol}: {seconds.reason or 'as the scanner recorded them'}."]
     assumed = "; ".join(f"{name} {words}" for name, words in row.assumptions.items()) or "nothing"
     lines = [
         f"Seconds: modelled with the protocol {row.protocol}; the first row's range over what is assumed is "
         f"{seconds.low:.1f} to {seconds.high:.1f} s. Assumed: {assumed}."
     ]
     lines.append("Seconds: " + ", ".join(f"{name} {stated}" for name, stated in row.timing.items()) + ".")
-    if row.full_recorded_s is not None:
+    if row.full_recorded_s is not None and row.full_s is not None:
         off = row.full_s - row.full_recorded_s
         lines.append(
             f"Seconds: the scanner recorded {row.full_recorded_s:.1f} s for the full scan; the model is off by {off:+.1f} s."
@@ -281,9 +295,16 @@ def _seconds(cell: CellSummary) -> list[str]:
     return lines
 
 
+def number(value: float | None, places: int) -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{places}f}"
+
+
 def percent(reduction: Quantity) -> str:
     """A reduction as a change of scan time, minus where time is saved."""
-    change = round(-100 * (reduction.value or 0.0))
+    if reduction.value is None:
+        return "–"
+    change = round(-100 * reduction.value)
     return f"{change:+d} %" if change else "0 %"
 
 

@@ -66,8 +66,10 @@ def _under(capped: str, result: str) -> str:
 def time_in_words(time: TimeResult) -> str:
     """The time leg."""
     found = time.reduction
+    if found.value is None or time.candidate_s is None or time.reference_s is None:
+        return f"Scan time: not testable ({found.reason})."
     said = f"Scan time: {time.candidate_s:.1f} s against {time.reference_s:.1f} s ({time.baseline}), {_change(found.value)}, "
-    said += f"{_percent(found.low)} to {_percent(found.high)} over the timing assumptions"
+    said += f"{_percent(found.low)} to {_percent(found.high)} over {time.uncertain}"
     if time.target is not None:
         said += f"; claimed: {_percent(time.target)} ({spaced(time.result)})"
     if len(time.by_contrast) > 1:

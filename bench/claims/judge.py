@@ -107,12 +107,12 @@ def _check_seeds(claim: ClaimSpec, reference: ArmRows, candidate: ArmRows) -> No
 
 def _describe(arm: ArmRows) -> str:
     row = arm.first
-    return (
-        f"{row.model}, {row.sampling} R={row.nominal_acceleration:g} (achieved {row.acceleration:.2f}), protocol {row.protocol}"
-    )
+    return f"{row.model}, {row.scan_in_words}" + ("" if row.sampling is None else f", protocol {row.protocol}")
 
 
 def _truth(row: Row) -> str:
+    if row.truth_source is None:
+        return "none: its scores need no truth"
     return f"{row.truth_source}{', sharing its noise with the sampled lines' if row.truth_shares_noise else ''}"
 
 
@@ -135,6 +135,7 @@ def _judge_ladder(claim: ClaimSpec, rows: Sequence[Row], verdict: Verdict, resam
         word, reasons = uncapped(step, one, None)
         judged.append(one)
         assert one.time is not None
+        assert one.time.candidate_s is not None, "rows that name an acceleration have modelled seconds"
         steps.append(
             Step(
                 acceleration=acceleration,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..errors import HalfscanError
 from ..rows import Row
 from .aggregate import patient_means
-from .types import Endpoint
+from .types import Endpoint, Evidence
 
 # Within an arm every volume follows one of each.
 SPEC = (
@@ -113,7 +113,9 @@ def check_arms(reference: ArmRows, candidate: ArmRows) -> None:
 
 
 def _check_volumes(reference: ArmRows, candidate: ArmRows) -> None:
-    """Two names for one volume must mean the same data."""
+    """Two names for one volume must mean the same data, unless each arm has really scanned its own."""
+    if reference.first.evidence == Evidence.PROSPECTIVE:
+        return
     ours = reference.volumes(reference.seeds[0])
     for row in candidate.rows:
         other = ours[row.patient, row.volume]
@@ -145,7 +147,8 @@ def check_combination(arm: ArmRows, endpoint: Endpoint) -> None:
 def _check_masks(reference: ArmRows, candidate: ArmRows) -> None:
     """Models at one sampling spec have identical masks; reference R=2 and candidate R=4 differ, of course."""
     spec = ("sampling", "nominal_acceleration", "acs_lines")
-    if any(getattr(reference.first, column) != getattr(candidate.first, column) for column in spec):
+    same = all(getattr(reference.first, column) == getattr(candidate.first, column) for column in spec)
+    if not same or reference.first.sampling is None:
         return
     ours = reference.volumes(reference.seeds[0])
     rows = (*reference.rows, *candidate.rows)
@@ -180,7 +183,7 @@ def pair(reference: ArmRows, candidate: ArmRows, endpoint: Endpoint) -> Paired |
     for arm in (reference, candidate):
         check_combination(arm, endpoint)
     scored = endpoint.metric.partition("@")[2] in reference.first.truth_combinations
-    if scored and reference.first.truth_shares_noise and all(row.lines_sampled >= row.lines_acquired for row in reference.rows):
+    if scored and reference.first.truth_shares_noise and all(row.fully_sampled for row in reference.rows):
         raise HalfscanError("reference arm: fully sampled, it is scored against itself: a ceiling, not a comparator")
     columns = []
     patients: tuple[str, ...] = ()

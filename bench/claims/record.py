@@ -54,22 +54,25 @@ def as_record(verdict: Verdict) -> dict[str, Any]:
 
 
 def _ground_truth(truth: str | None) -> str | None:
-    if truth is None:
+    if truth is None or truth.startswith("none"):
         return None
     return "repeat_average" if truth.startswith("repeat_average") else "single"
 
 
 def _time(time: TimeResult) -> dict[str, Any]:
+    reduction = time.reduction
+    origin = "as the scanner recorded them" if time.recorded else "deterministic given mask and protocol"
     return {
         "reference_s": time.reference_s,
         "candidate_s": time.candidate_s,
-        "reduction": time.reduction.value,
-        "range": [time.reduction.low, time.reduction.high],
+        "reduction": reduction.value,
+        "reason": reduction.reason,
+        "range": [reduction.low, reduction.high],
         "ci95": None,
-        "ci95_reason": "seconds are deterministic given mask and protocol; the range is that of the timing assumptions",
+        "ci95_reason": f"seconds are {origin}; the range is that of {time.uncertain}",
         "target": time.target,
         "baseline": time.baseline,
-        "basis": f"modelled, against {time.baseline}",
+        "basis": f"{'recorded by the scanner' if time.recorded else 'modelled'}, against {time.baseline}",
         "by_contrast": time.by_contrast,
         "result": time.result,
         "pass": None if time.target is None else _passed(time.result),
@@ -164,10 +167,13 @@ _SAME = (
 
 def _time_back(time: Mapping[str, Any]) -> TimeResult:
     low, high = time["range"]
+    method = (
+        "unavailable" if time["reduction"] is None else "measured" if str(time["basis"]).startswith("recorded") else "modelled"
+    )
     return TimeResult(
         reference_s=time["reference_s"],
         candidate_s=time["candidate_s"],
-        reduction=Quantity(value=time["reduction"], unit="1", method="modelled", low=low, high=high),
+        reduction=Quantity(value=time["reduction"], unit="1", method=method, low=low, high=high, reason=time.get("reason")),
         target=time["target"],
         baseline=time["baseline"],
         by_contrast=dict(time["by_contrast"]),

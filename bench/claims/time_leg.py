@@ -8,43 +8,57 @@ from collections.abc import Sequence
 from ..quantity import Quantity
 from ..rows import Row
 from .pairing import ArmRows
-from .types import ClaimSpec, TimeResult
+from .types import ClaimSpec, Evidence, TimeResult
 
 
 def time_leg(claim: ClaimSpec, reference: ArmRows, candidate: ArmRows) -> TimeResult:
-    """The reduction with its range over the timing assumptions; seconds have no spread over patients."""
+    """The reduction with its range over the timing assumptions, or the recorded seconds' rounding; without seconds of every
+    volume there is none."""
     ours, theirs = reference.volumes(reference.seeds[0]), candidate.volumes(candidate.seeds[0])
     pairs = [(ours[key], theirs[key]) for key in sorted(ours)]
     contrasts = {row.contrast or "" for _, row in pairs}
     by_contrast = {
         contrast: _reduction(claim, [one for one in pairs if (one[1].contrast or "") == contrast]) for contrast in contrasts
     }
-    found = _reduction(claim, pairs)
     return TimeResult(
         reference_s=_mean([_baseline(claim, *one) for one in pairs]),
         candidate_s=_mean([row.scan_s for _, row in pairs]),
-        reduction=found,
+        reduction=_reduction(claim, pairs),
         target=claim.time_target,
         baseline=claim.time_baseline,
-        by_contrast={contrast: quantity.value or 0.0 for contrast, quantity in sorted(by_contrast.items())},
+        by_contrast={
+            contrast: quantity.value for contrast, quantity in sorted(by_contrast.items()) if quantity.value is not None
+        },
     )
 
 
-def _baseline(claim: ClaimSpec, reference: Row, candidate: Row) -> float:
+def _baseline(claim: ClaimSpec, reference: Row, candidate: Row) -> float | None:
     return {"reference": reference.scan_s, "full": candidate.full_s, "clinical": candidate.clinical_s}[claim.time_baseline]
 
 
 def _reduction(claim: ClaimSpec, pairs: Sequence[tuple[Row, Row]]) -> Quantity:
-    if claim.time_baseline == "reference":
-        ends = [
-            1 - _mean([getattr(theirs, end) for _, theirs in pairs]) / _mean([getattr(ours, end) for ours, _ in pairs])
-            for end in ("scan_s", "scan_low_s", "scan_high_s")
-        ]
-        return Quantity(value=ends[0], unit="1", method="modelled", low=min(ends), high=max(ends))
-    name = f"reduction_{claim.time_baseline}"
-    value, low, high = (_mean([getattr(row, f"{name}{end}") for _, row in pairs]) for end in ("", "_low", "_high"))
-    return Quantity(value=value, unit="1", method="modelled", low=low, high=high)
+    recorded = pairs[0][0].evidence == Evidence.PROSPECTIVE
+    method = "measured" if recorded else "modelled"
+    if claim.time_baseline != "reference":
+        name = f"reduction_{claim.time_baseline}"
+        ends = [_mean([getattr(row, f"{name}{end}") for _, row in pairs]) for end in ("", "_low", "_high")]
+        if ends[0] is None:
+            return Quantity.unmeasured("1", f"no scan of the {claim.time_baseline} baseline: claim against the reference")
+        return Quantity(value=ends[0], unit="1", method=method, low=ends[1], high=ends[2])
+    if missing := sum(None in (ours.scan_s, theirs.scan_s) for ours, theirs in pairs):
+        why = next((row.reasons["scan_s"] for pair in pairs for row in pair if "scan_s" in row.reasons), "not recorded")
+        return Quantity.unmeasured("1", f"{missing} of {len(pairs)} pairs lack seconds: {why}")
+
+    def shorter(of_reference: str, of_candidate: str) -> float:
+        whole = math.fsum(getattr(ours, of_reference) for ours, _ in pairs)
+        return 1 - math.fsum(getattr(theirs, of_candidate) for _, theirs in pairs) / whole
+
+    # What a model assumes holds of both arms at once; recorded numbers are rounded each by itself.
+    low, high = ("scan_low_s", "scan_high_s") if not recorded else ("scan_high_s", "scan_low_s")
+    found = [shorter("scan_s", "scan_s"), shorter("scan_low_s", low), shorter("scan_high_s", high)]
+    return Quantity(value=found[0], unit="1", method=method, low=min(found), high=max(found))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if len(known) == len(values) else None

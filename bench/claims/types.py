@@ -199,14 +199,25 @@ class ClaimSpec:
 class TimeResult:
     """The time leg."""
 
-    reference_s: float
-    candidate_s: float
+    reference_s: float | None
+    candidate_s: float | None
+    """Null, as the reduction, where one of the volumes has no seconds."""
     reduction: Quantity
     """[1], its range that of the timing assumptions: seconds are deterministic given mask and protocol."""
     target: float | None
     baseline: str
     by_contrast: dict[str, float] = field(default_factory=dict)
     """Contrast → reduction, for claims of "up to"."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the scanner recorded the seconds, and no model made them."""
+        return self.reduction.method == "measured"
+
+    @property
+    def uncertain(self) -> str:
+        """What the range of the reduction is that of."""
+        return "the recorded seconds' rounding" if self.recorded else "the timing assumptions"
 
     @property
     def result(self) -> Result:

@@ -74,8 +74,7 @@ def uncapped(claim: ClaimSpec, verdict: Verdict, p_holm: float | None) -> tuple[
     open_ends += [_tail_said(one) for one in verdict.endpoints if one.tail is not None and one.tail["passed"] is False]
     if verdict.time is not None and verdict.time.target is not None:
         said = _time_said(verdict.time)
-        failed += [said] if verdict.time.result == "not_met" else []
-        open_ends += [said] if verdict.time.result == "inconclusive" else []
+        {"not_testable": null, "not_met": failed, "inconclusive": open_ends}.get(verdict.time.result, []).append(said)
     if p_holm is not None and p_holm > claim.alpha and not failed and not open_ends:
         open_ends.append(f"p = {p_holm:.3g} after Holm's adjustment for the claims judged together, above {claim.alpha:g}")
     if claim.ladder:
@@ -119,7 +118,9 @@ def _tail_said(one: EndpointResult) -> str:
 
 def _time_said(time: TimeResult) -> str:
     low, high, target = time.reduction.low, time.reduction.high, time.target or 0.0
-    value = time.reduction.value or 0.0
+    value = time.reduction.value
+    if value is None:
+        return f"scan time: {time.reduction.reason}"
     return f"scan time: {value:.1%} shorter than {time.baseline} (range {low:.1%} to {high:.1%}), and {target:.1%} is claimed"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..claims.types import Endpoint
+from ..claims.types import Endpoint, Evidence
 from ..table import fitting_profile
 from .gather import Judged, SweepRecord
 from .statements import clinical, first_of_each, once, truth_in_words
@@ -14,10 +14,33 @@ def methods(record: SweepRecord) -> str:
     """A paragraph for a paper's methods section: only what was done, in the past tense."""
     if not record.cells:
         return "No cell of this sweep has finished: there is nothing to describe."
-    sentences = [_data(record), _sampling(record), _seconds(record), _models(record), _scores(record)]
+    prospective = all(cell.first.evidence == Evidence.PROSPECTIVE for cell in record.cells)
+    if prospective:
+        sentences = [_pairs(record)]
+    else:
+        sentences = [_data(record), _sampling(record), _seconds(record), _models(record), _scores(record)]
     sentences += _claims(record)
     sentences.append(_software(record))
     return " ".join(sentences)
+
+
+def _pairs(record: SweepRecord) -> str:
+    """Of scans that were really made: nothing was undersampled, modelled or reconstructed here."""
+    cell = record.cells[0]
+    arms = " and ".join(once(one.first.protocol for one in record.cells))
+    scores = _listed_scores(record)
+    said = (
+        f"Of {_count(cell.patients, 'patient')} ({_count(len(cell.rows), 'pair')} of series) the scanner's finished images of "
+        f"both protocols ({arms}) were compared. Scan seconds are those that the scanner recorded. {scores} were measured on "
+        "each series' own pixels, in regions that a translation in the plane carried over, and needed no truth; "
+        "pairs were averaged into patients, and means over patients carry Student's 95 % interval."
+    )
+    return said + (f" Of these data, {cell.first.caveat}." if cell.first.caveat else "")
+
+
+def _listed_scores(record: SweepRecord) -> str:
+    names = once(name for cell in record.cells for name in cell.rows.metrics)
+    return ", ".join(names) or "No scores"
 
 
 def _data(record: SweepRecord) -> str:
@@ -34,10 +57,11 @@ def _data(record: SweepRecord) -> str:
 
 
 def _sampling(record: SweepRecord) -> str:
-    achieved: dict[tuple[str, float, int], list[float]] = {}
+    achieved: dict[tuple[str | None, float | None, int | None], list[float]] = {}
     for cell in record.cells:
         row = cell.first
-        achieved.setdefault((row.sampling, row.nominal_acceleration, row.acs_lines), []).append(cell.acceleration)
+        if cell.acceleration is not None:
+            achieved.setdefault((row.sampling, row.nominal_acceleration, row.acs_lines), []).append(cell.acceleration)
     said = [
         f"{name} R = {nominal:g} with {lines} ACS lines (achieved {_span(found)})"
         for (name, nominal, lines), found in achieved.items()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..quantity import Quantity
-from ..table import CellSummary, fitting_profile, label, percent, score, shown
+from ..table import CellSummary, fitting_profile, label, number, percent, score, shown
 from .gather import SweepRecord
 from .statements import clinical, limits
 
@@ -56,8 +56,9 @@ def _trade_off(record: SweepRecord) -> str:
     listed = 0
     for cell in record.cells[:_ROWS]:
         scores = [score(cell, metric) for metric in metrics]
-        minutes = f"{(cell.scan_seconds.value or 0.0) / 60:.2f}"
-        values = [label(cell), f"{cell.acceleration:.2f}", minutes, percent(cell.reduction("clinical")), *scores]
+        seconds = cell.scan_seconds.value
+        minutes = number(None if seconds is None else seconds / 60, 2)
+        values = [label(cell), number(cell.acceleration, 2), minutes, percent(cell.reduction("clinical")), *scores]
         line = "| " + " | ".join(map(plain, values)) + " |"
         if sum(map(len, lines)) + len(line) > _LENGTH:
             break
@@ -76,11 +77,11 @@ def cell_note(cell: CellSummary, roles: Sequence[str]) -> str:
     row = cell.first
     profile = fitting_profile([cell])
     scores = ", ".join(f"{name} {score(cell, f'{name}@{profile}')}" for name in shown(profile))
-    saved = f"{percent(cell.reduction('clinical'))} against {plain(row.clinical)}"
-    said = (
-        f"**{plain(label(cell))}**: {cell.scan_seconds.value:.1f} s of scan ({saved}) at an achieved acceleration of "
-        f"{cell.acceleration:.2f}; {plain(profile)}: {scores}; {cell.patients} patients."
-    )
+    seconds = f"{number(cell.scan_seconds.value, 1)} s of scan"
+    if row.clinical is not None and cell.acceleration is not None:
+        saved = f"{percent(cell.reduction('clinical'))} against {plain(row.clinical)}"
+        seconds += f" ({saved}) at an achieved acceleration of {cell.acceleration:.2f}"
+    said = f"**{plain(label(cell))}**: {seconds}; {plain(profile)}: {scores}; {cell.patients} patients."
     parts = [said, *(f"It is the {role}." for role in roles)]
     if row.evidence == "simulated":
         parts.append(f"The k-space is {row.provenance}: a demonstration; it supports no claim on scan time.")

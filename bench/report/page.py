@@ -19,7 +19,7 @@ from ..forest import forest_plot, natural, spaced
 from ..pictures import ERROR_FULL_SCALE
 from ..quantity import Quantity
 from ..scores import score_of
-from ..table import CellSummary, fitting_profile, label, percent, score
+from ..table import CellSummary, fitting_profile, label, number, percent, score
 from ..verdict_page import ladder_in_words, meaning, registered, time_in_words
 from .charts import HUES, draw_differences, draw_trade_off, shape
 from .differences import Differences, differences
@@ -150,7 +150,7 @@ def _claim(one: Judged) -> dict[str, Any]:
 def _plain(one: Judged) -> str:
     verdict, time = one.verdict, one.verdict.time
     said = meaning(verdict)
-    if time is None:
+    if time is None or time.candidate_s is None or time.reference_s is None:
         return said
     share = 100 * (time.reduction.value or 0.0)
     change = "the same" if abs(share) < 0.05 else f"{abs(share):.1f} % {'shorter' if share > 0 else 'longer'}"
@@ -303,12 +303,15 @@ def _table(record: SweepRecord) -> dict[str, Any] | None:
 def _table_row(cell: CellSummary, metrics: Sequence[str]) -> dict[str, Any]:
     seconds = cell.scan_seconds
     values = [
-        (f"{cell.acceleration:.2f}", cell.acceleration),
-        (f"{seconds.value:.1f}", seconds.value),
-        (f"{seconds.low:.1f} to {seconds.high:.1f}", seconds.low),
-        *((percent(found), -(found.value or 0.0)) for found in (cell.reduction("full"), cell.reduction("clinical"))),
+        (number(cell.acceleration, 2), cell.acceleration),
+        (number(seconds.value, 1), seconds.value),
+        ("–" if seconds.low is None else f"{seconds.low:.1f} to {seconds.high:.1f}", seconds.low),
+        *(
+            (percent(found), None if found.value is None else -found.value)
+            for found in (cell.reduction("full"), cell.reduction("clinical"))
+        ),
         *((score(cell, metric), _value(cell, metric)) for metric in metrics),
-        ("–", None) if cell.ms_per_slice is None else (f"{cell.ms_per_slice:.1f}", cell.ms_per_slice),
+        (number(cell.ms_per_slice, 1), cell.ms_per_slice),
     ]
     shown = [(text, "" if value is None else f"{value:.9g}") for text, value in values]
     return {"key": cell.entry.key, "label": label(cell), "numbers": shown}

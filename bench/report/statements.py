@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..table import PROVENANCE, CellSummary, fits, fitting_profile, label
+from ..claims.types import Evidence
+from ..table import CellSummary, data_in_words, fits, fitting_profile, label
 from .gather import SweepRecord
 
 _T = TypeVar("_T")
@@ -63,7 +64,9 @@ def not_measured(record: SweepRecord) -> list[Statement]:
         found.append(
             Statement(
                 what="confidence interval of scan seconds",
-                said="seconds are deterministic given mask and protocol: their range is that of what is assumed",
+                said="seconds are as the scanner recorded them: their range is that of their rounding"
+                if record.cells[0].first.evidence == Evidence.PROSPECTIVE
+                else "seconds are deterministic given mask and protocol: their range is that of what is assumed",
             )
         )
     for one in record.judged:
@@ -91,8 +94,8 @@ def limits(cells: Sequence[CellSummary]) -> list[str]:
     said = []
     for cell in first_of_each(cells):
         row = cell.first
-        if row.provenance != "measured":
-            said.append(f"The k-space of {row.dataset} is {row.provenance}. {PROVENANCE[row.provenance]}")
+        if row.evidence == Evidence.SIMULATED:
+            said.append(f"The k-space of {row.dataset} is {data_in_words(row)}")
         if row.caveat:
             said.append(f"Of {row.dataset}: {row.caveat}.")
     profile = fitting_profile(cells) if cells else ""
@@ -111,9 +114,10 @@ def provenance(record: SweepRecord) -> list[Statement]:
     for cell in first_of_each(record.cells):
         row = cell.first
         field = "field strength unknown" if row.field_strength_t is None else f"{row.field_strength_t:g} T"
-        size = f"{cell.patients} patients, {len(cell.rows)} volumes, {row.coils} coils, {field}"
+        coils = "" if row.evidence == Evidence.PROSPECTIVE else f"{row.coils} coils, "
+        size = f"{cell.patients} patients, {len(cell.rows)} volumes, {coils}{field}"
         found.append(Statement(what=row.dataset, said=f"{row.provenance}; comparison {row.evidence}; {size}"))
-        found.append(Statement(what=row.dataset, said=PROVENANCE[row.provenance]))
+        found.append(Statement(what=row.dataset, said=data_in_words(row)))
         if row.caveat:
             found.append(Statement(what=row.dataset, said=f"{row.caveat}."))
     for words in once(truth_in_words(cell) for cell in record.cells):
@@ -123,6 +127,8 @@ def provenance(record: SweepRecord) -> list[Statement]:
 
 def truth_in_words(cell: CellSummary) -> str:
     row = cell.first
+    if row.truth_source is None:
+        return "none: these scores need no truth"
     combined = ", ".join(f"{profile}: {combination}" for profile, combination in sorted(row.truth_combinations.items()))
     return f"{row.truth_source.replace('_', ' ')}, coils combined as each profile names ({combined})"
 
@@ -150,7 +156,7 @@ def _dirt(tags: Mapping[str, str]) -> str:
 
 def clinical(cells: Sequence[CellSummary]) -> str:
     """The clinical protocols that scan times are held against; each cell against its own."""
-    return " or ".join(once(cell.first.clinical for cell in cells))
+    return " or ".join(once(cell.first.clinical for cell in cells if cell.first.clinical is not None)) or "clinical"
 
 
 def first_of_each(cells: Sequence[CellSummary]) -> list[CellSummary]:
@@ -172,7 +178,7 @@ def digests(record: SweepRecord) -> list[tuple[str, str, str, str, str]]:
     for cell in record.cells:
         run = record.runs.get(cell.entry.key)
         seed = "–" if cell.first.train_seed is None else str(cell.first.train_seed)
-        masks = sorted({mask[:12] for mask in cell.rows.values("mask_hash")})
+        masks = sorted({mask[:12] for mask in cell.rows.values("mask_hash") if mask is not None}) or ["–"]
         more = f" and {len(masks) - 3} more" if len(masks) > 3 else ""
         found.append((label(cell), run.run_id if run else "unknown", cell.entry.digest[:16], ", ".join(masks[:3]) + more, seed))
     return found

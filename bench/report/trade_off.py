@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..claims.aggregate import patient_means
-from ..claims.types import Endpoint
+from ..claims.types import Endpoint, Evidence
 from ..quantity import Quantity
 from ..rows import Row
 from ..scores import score_of
@@ -27,8 +27,8 @@ class Point:
     """[min], with the range of the timing assumptions."""
     quality: Quantity
     """Mean over patients with its 95 % interval."""
-    acceleration: float
-    """Achieved."""
+    acceleration: float | None
+    """Achieved; None of scans that the scanner itself shortened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class TradeOff:
-    """One chart: a metric over minutes for the cells of one data set and protocol."""
+    """One chart: a metric over minutes for the cells of one data set and protocol, or of all that were scanned as they are."""
 
     dataset: str
     protocol: str
@@ -84,10 +84,10 @@ class TradeOff:
 
 def trade_offs(record: SweepRecord) -> list[TradeOff]:
     """A chart for each data set, protocol and metric that has values; the claims' endpoints come first."""
-    groups = dict.fromkeys((cell.first.dataset, cell.first.protocol) for cell in record.cells)
+    groups = dict.fromkeys(map(_group, record.cells))
     found = []
     for dataset, protocol in groups:
-        cells = [cell for cell in record.cells if (cell.first.dataset, cell.first.protocol) == (dataset, protocol)]
+        cells = [cell for cell in record.cells if _group(cell) == (dataset, protocol)]
         held = {cell.entry.key for cell in cells}
         claims = [one for one in record.judged if any(cell.entry.key in held for arm in one.cells for cell in arm)]
         climbed = [one for one in claims if any(cell.entry.key in held for cell in one.cells[1])]
@@ -108,6 +108,11 @@ def trade_offs(record: SweepRecord) -> list[TradeOff]:
     return found
 
 
+def _group(cell: CellSummary) -> tuple[str, str]:
+    row = cell.first
+    return row.dataset, "as scanned" if row.evidence == Evidence.PROSPECTIVE else row.protocol
+
+
 def metrics_shown(cells: Sequence[CellSummary], claims: Sequence[Judged]) -> list[str]:
     """The claims' endpoints, then what the table shows of the profile that fits the images, then QA."""
     endpoints = [endpoint.metric for one in claims for endpoint in one.claim.endpoints]
@@ -120,7 +125,7 @@ def metrics_shown(cells: Sequence[CellSummary], claims: Sequence[Judged]) -> lis
 def _curves(cells: Sequence[CellSummary], metric: str) -> list[Curve]:
     curves: dict[tuple[str, str], list[Point]] = {}
     for cell in cells:
-        if metric not in cell.rows.metrics or (quality := cell.metric(metric)).value is None:
+        if metric not in cell.rows.metrics or None in ((quality := cell.metric(metric)).value, cell.scan_seconds.value):
             continue
         apart = " ".join(f"{short}={value}" for name, short, value in named(cell) if name not in _ONE_CURVE)
         name = " ".join(filter(None, [cell.first.model, apart]))

@@ -129,6 +129,28 @@ def vendor(differences: Sequence[float] | np.ndarray, **changes: Any) -> list[Ro
     return arm(level.tolist()) + arm((level + differences).tolist(), CANDIDATE, **changes)
 
 
+UNKNOWN = dict.fromkeys(
+    [
+        *("sampling", "nominal_acceleration", "acceleration", "acs_lines", "lines_sampled", "lines_acquired", "mask_hash"),
+        *("mask_replicate", "full_s", "clinical", "clinical_s", "combination", "device", "threads", "truth_source", "train_seed"),
+        *(f"reduction_{baseline}{end}" for baseline in ("full", "clinical") for end in ("", "_low", "_high")),
+        "recon_s_per_slice",
+    ]
+)
+"""What nobody knows of images that the scanner made of lines of its own."""
+
+
+def scanned(differences: Sequence[float] | np.ndarray) -> list[Row]:
+    """Both arms of scans that were really made, with seconds as a scanner rounds them."""
+    level = baseline(len(differences))
+    both = {"model": "scanner", "evidence": "prospective", "provenance": "processed", "truth_shares_noise": False, **UNKNOWN}
+    rows = []
+    for name, seconds, slices, scores in (("long", 120.0, 16, level), ("short", 50.0, 20, level + differences)):
+        own = {"protocol": name, "slices": slices, "scan_s": seconds, "scan_low_s": seconds - 0.5, "scan_high_s": seconds + 0.5}
+        rows += arm(scores.tolist(), {**both, **own, "truth_combinations": {}})
+    return rows
+
+
 ENDPOINT = Endpoint(metric=SSIM, margin=0.01, margin_rationale="a quarter of a known loss")
 CLAIM = ClaimSpec(
     claim_id="half_time",
@@ -140,6 +162,7 @@ CLAIM = ClaimSpec(
     endpoints=(ENDPOINT,),
 )
 QUALITY = replace(CLAIM, time_target=None)
+SCANNED = replace(CLAIM, reference={"protocol": "long"}, candidate={"protocol": "short"})
 
 
 def registered(*claims: ClaimSpec, **changes: Any) -> Registration:
@@ -332,8 +355,37 @@ def test_simulated_k_space_gives_a_demonstration(provenance: str) -> None:
 
 
 def test_prospective_scans_can_support() -> None:
-    rows = [replace(row, evidence="prospective", provenance="processed") for row in vendor(spread(40))]
-    assert verdict_on(rows).verdict == "supported"
+    verdict = verdict_on(scanned(spread(40)), SCANNED)
+    assert (verdict.verdict, verdict.cap, verdict.evidence) == ("supported", "none", "prospective")
+    assert verdict.candidate_protocol == "scanner, short as it was scanned"
+    assert verdict.ground_truth == "none: its scores need no truth"
+
+
+def test_recorded_seconds_are_rounded_each_by_itself() -> None:
+    time = verdict_on(scanned(spread(40)), SCANNED).time
+    assert time is not None
+    assert (time.reference_s, time.candidate_s, time.recorded) == (120.0, 50.0, True)
+    assert time.reduction.value == pytest.approx(1 - 50 / 120)
+    assert (time.reduction.low, time.reduction.high) == pytest.approx((1 - 50.5 / 119.5, 1 - 49.5 / 120.5))
+
+
+def test_seconds_that_one_scan_lacks_leave_the_time_leg_untested() -> None:
+    rows = scanned(spread(40))
+    rows[3] = replace(rows[3], scan_s=None, scan_low_s=None, scan_high_s=None, reasons={"scan_s": "its header has no duration"})
+    verdict = verdict_on(rows, SCANNED)
+    assert verdict.verdict == "not_testable"
+    assert verdict.reasons == ("scan time: 1 of 40 pairs lack seconds: its header has no duration",)
+    assert verdict.time is not None
+    assert verdict.time.candidate_s == 50.0
+    assert verdict.time.reference_s is None
+    assert verdict_on(rows, replace(SCANNED, time_target=None)).verdict == "supported"
+
+
+@pytest.mark.parametrize("baseline_name", ["full", "clinical"])
+def test_a_scan_that_nobody_made_is_no_baseline(baseline_name: str) -> None:
+    verdict = verdict_on(scanned(spread(40)), replace(SCANNED, time_baseline=baseline_name))
+    assert verdict.verdict == "not_testable"
+    assert f"no scan of the {baseline_name} baseline" in verdict.reasons[0]
 
 
 def test_a_cap_leaves_a_refutation_visible() -> None:

@@ -16,7 +16,21 @@ from halfscan.bench.claims.record import as_record, from_record, to_json
 from halfscan.bench.claims.types import ClaimSpec, Verdict
 from halfscan.bench.errors import HalfscanError
 
-from .test_judge import CANDIDATE, CLAIM, ENDPOINT, QUALITY, SSIM, arm, baseline, registered, spread, vendor, verdict_on
+from .test_judge import (
+    CANDIDATE,
+    CLAIM,
+    ENDPOINT,
+    QUALITY,
+    SCANNED,
+    SSIM,
+    arm,
+    baseline,
+    registered,
+    scanned,
+    spread,
+    vendor,
+    verdict_on,
+)
 from .test_verdict_page import KINDS
 
 MANY = replace(
@@ -28,7 +42,7 @@ MANY = replace(
         replace(ENDPOINT, metric="fwhm@qa"),
     ),
 )
-DERIVED = {"ground_truth", "words", "qa_gates", "energy", "ci95_reason", "basis", "pass"}
+DERIVED = {"ground_truth", "words", "qa_gates", "energy", "ci95_reason", "pass"}
 """Written for readers; all of it follows from the rest. So do the time leg's result and that it has no interval."""
 OPTIONAL = {"low", "high", "reason"}
 """Of a quantity: absent is null."""
@@ -46,7 +60,18 @@ def _several() -> Verdict:
     return judge([MANY, other], rows, registered(MANY, other), run_ids=("a", "b"), resamples=500)[0]
 
 
-VERDICTS = {**KINDS, "several": _several()}
+def _without_seconds() -> Verdict:
+    """Of scans that were really made, and whose scanner recorded no duration."""
+    rows = [replace(row, scan_s=None, scan_low_s=None, scan_high_s=None) for row in scanned(spread(24))]
+    return verdict_on(rows, SCANNED)
+
+
+VERDICTS = {
+    **KINDS,
+    "several": _several(),
+    "scanned": verdict_on(scanned(spread(24)), SCANNED),
+    "without seconds": _without_seconds(),
+}
 
 
 def _kept(verdict: Verdict) -> dict[str, Any]:
