@@ -56,6 +56,8 @@ class Timing:
     """Shots played out before data are kept, a concatenation."""
     total_s: float | None = None
     """Duration that the scanner itself recorded [s]; where present it is the truth."""
+    total_within_s: float | None = None
+    """Half a unit of its last digit [s]; None: as of a number that was not rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,18 @@ class KSpace:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """Finished images, as the scanner reconstructed them."""
+
+    stack: KSpace
+    """(slice, ky, kx), images, ky down a picture and kx along its rows, whichever way phase encoding ran."""
+    affine_mm: npt.NDArray[np.float64] | None
+    """(3, 4) that takes (slice, row, column, 1) to the patient's (left, posterior, superior) [mm]; None: unknown."""
+    caveat: str | None = None
+    """What limits them as images."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Acquisition:
     """One volume of one patient, as acquired."""
 
@@ -130,6 +144,8 @@ class Acquisition:
     """What `truth` is."""
     read_noise_cov: Callable[[], ComplexArray] | None = field(default=None, repr=False)
     """Gives `noise_cov`; None where nobody measured it."""
+    images: Images | None = None
+    """What the k-space was made from, where it was made from finished images."""
     timing: Timing = Timing()
     voxel_mm: tuple[float, float, float] | None = None
     """Voxel size along (slice, ky, kx) [mm]."""

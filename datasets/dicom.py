@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..bench.acquisition import Acquisition, Provenance, Timing
+from ..bench.acquisition import Acquisition, Images, Provenance, Timing
 from ..bench.errors import HalfscanError, one_line
 from ..bench.identity import public_id
 from . import sidecar as beside
 from .dicom_file import Frame, open_file
-from .dicom_stack import stacks
+from .dicom_stack import affine_mm, stacks
 from .images import CAVEAT, Plane, image_stack, kspace_of
 from .source import BESIDE, Source, open_all, pseudonyms
 from .survey import survey
@@ -156,13 +156,14 @@ class Dicom(Source):
             unsaid = None if first.phase or self.phase_axis else "which axis was phase encoded is not stated: COL was taken"
             ky, kx = _in_plane(along, (first.pixels.rows, first.pixels.columns))
             images = self.central(image_stack(first.file, (len(stack), ky, kx), partial(_plane, stack, along)))
+            shown = image_stack(first.file, (len(stack), first.pixels.rows, first.pixels.columns), partial(_plane, stack, "COL"))
             files = list(dict.fromkeys(frame.file for frame in stack))
             found = survey(files, images, (tuple(frame.index for frame in stack), along, self.max_slices))
             kspace = kspace_of(images)
             timing = _unanimous([frame.timing for frame in stack])
             if len(times) > 1:
                 # The header's duration is that of all temporal positions together.
-                timing = replace(timing, total_s=None)
+                timing = replace(timing, total_s=None, total_within_s=None)
             lossy = "lossily compressed" if any(frame.lossy for frame in stack) else None
             patient, volume = self._names(first, number if len(volumes) > 1 else None)
             yield Acquisition(
@@ -173,6 +174,7 @@ class Dicom(Source):
                 provenance=Provenance.PROCESSED,
                 # Of an image, nobody knows which lines were: none is padding that could be told from the others.
                 acquired=np.ones(kspace.size("ky"), dtype=bool),
+                images=Images(stack=self.central(shown), affine_mm=affine_mm(self.central_part(stack)), caveat=lossy),
                 timing=timing,
                 voxel_mm=_voxel_mm(first, along),
                 field_strength_t=_one([frame.field_strength_t for frame in stack]),

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..bench.acquisition import Timing
 from ..bench.errors import HalfscanError
+from .dicom_duration import PRIVATE_TAGS, duration
 from .dicom_pixels import BoundedFile, Pixels, decoded, locate_pixels
 from .images import Plane
 
@@ -32,7 +33,7 @@ TAGS = (
     *("ScanningSequence", "SequenceVariant", "EchoPulseSequence", "MultipleSpinEcho", "EchoPlanarPulseSequence"),
     *("ComplexImageComponent", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-"""All that is read of a header. No private tag, no name, date, institution, device or description."""
+"""All that is read of a header but for a vendor's own duration. No name, date, institution, device or description."""
 GROUPS = (
     *("FrameContentSequence", "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
     *("PixelValueTransformationSequence", "MRImageFrameTypeSequence", "MRTimingAndRelatedParametersSequence"),
@@ -99,7 +100,8 @@ def open_file(file: Path) -> list[Frame] | str:
     import pydicom
 
     with decoded(file), BoundedFile(file) as stream:
-        header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+        read: list[int | str] = [*TAGS, *PRIVATE_TAGS]
+        header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=[pydicom.tag.Tag(tag) for tag in read])
         kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
         if not kind:
             raise HalfscanError(f"{file}: it does not say what kind of DICOM it is: is it whole?")
@@ -168,21 +170,24 @@ def _frame(file: Path, header: Any, pixels: Pixels, index: int, series: str, sai
         phase=phase,  # type: ignore[arg-type]
         echo=said.number("EchoNumbers", first=True) or said.number("EffectiveEchoTime"),
         time=said.number("TemporalPositionIdentifier") or said.number("TemporalPositionIndex"),
-        timing=_timing(said),
+        timing=_timing(said, header),
         field_strength_t=field_strength or None,
         lossy=said.word("LossyImageCompression") == "01",
     )
 
 
-def _timing(said: _Said) -> Timing:
+def _timing(said: _Said, header: Any) -> Timing:
+    tr_s = _seconds(said.number("RepetitionTime"))
+    took = duration(said.number("AcquisitionDuration"), header, tr_s)
     train = _count(said.number("EchoTrainLength")) or _count(said.number("RFEchoTrainLength"))
     return Timing(
         sequence=_sequence(said, train or 1),
-        tr_s=_seconds(said.number("RepetitionTime")),
+        tr_s=tr_s,
         te_s=_seconds(said.number("EffectiveEchoTime") or said.number("EchoTime")),
         echo_train_length=train,
         averages=_count(said.number("NumberOfAverages")),
-        total_s=said.number("AcquisitionDuration") or None,
+        total_s=None if took is None else took.seconds,
+        total_within_s=None if took is None else took.within_s,
     )
 
 

@@ -44,6 +44,26 @@ def stacks(frames: Sequence[Frame]) -> list[list[Frame]]:
     return volumes
 
 
+def affine_mm(frames: Sequence[Frame]) -> npt.NDArray[np.float64] | None:
+    """(3, 4) that takes (slice, row, column, 1) of a sorted stack to the patient's coordinates [mm]; None where it is not said.
+
+    Source: DICOM PS3.3 C.7.6.2.1.1. One slice has its thickness for a step.
+    """
+    first, last = frames[0], frames[-1]
+    if first.orientation is None or first.position_mm is None or last.position_mm is None or first.spacing_mm is None:
+        return None
+    along_row, down_column = np.array(first.orientation).reshape(2, 3)
+    start = np.array(first.position_mm)
+    if len(frames) > 1:
+        step = (np.array(last.position_mm) - start) / (len(frames) - 1)
+    elif first.thickness_mm:
+        step = np.cross(along_row, down_column) * first.thickness_mm
+    else:
+        return None
+    between_rows, between_columns = first.spacing_mm
+    return np.stack([step, down_column * between_rows, along_row * between_columns, start], axis=1)
+
+
 def _named(frames: Sequence[Frame]) -> str:
     number = frames[0].series_number
     return f"{frames[0].file}: its series ({'' if number is None else f'number {number}, '}{len(frames)} images)"

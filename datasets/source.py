@@ -134,6 +134,11 @@ class Source:
         """The central `max_slices` slices."""
         return central_slices(kspace, self.max_slices)
 
+    def central_part(self, slices: Sequence[Unit]) -> Sequence[Unit]:
+        """The same of what there is one a slice of."""
+        first, stop = _central(len(slices), self.max_slices)
+        return slices[first:stop]
+
 
 def open_all(units: Iterable[Unit], opened: Callable[[Unit], Iterable[Acquisition]]) -> list[Acquisition]:
     """The volumes of all units (a file, a series), or one refusal that names every unit that can't be used."""
@@ -179,8 +184,14 @@ def central_slices(kspace: KSpace, count: int | None) -> KSpace:
     """The volume's central slices, `count` at most (default: all); those of two choices lie inside one another."""
     if count is None or "slice" not in kspace.axes or count >= kspace.size("slice"):
         return kspace
-    first = (kspace.size("slice") - count) // 2
-    return part_of(kspace, "slice", first, first + count)
+    return part_of(kspace, "slice", *_central(kspace.size("slice"), count))
+
+
+def _central(slices: int, count: int | None) -> tuple[int, int]:
+    if count is None or count >= slices:
+        return 0, slices
+    first = (slices - count) // 2
+    return first, first + count
 
 
 def part_of(kspace: KSpace, axis: str, start: int, stop: int) -> KSpace:

@@ -95,6 +95,33 @@ def test_headers_state_timing_field_and_voxels(tmp_path: Path, kspace: np.ndarra
     assert (found.contrast, found.redistributable) == (None, False)
 
 
+@pytest.mark.parametrize("enhanced", [False, True], ids=["classic", "enhanced"])
+@pytest.mark.parametrize("along", ["ROW", "COL"])
+def test_finished_images_stay_as_pictures_show_them(tmp_path: Path, images: np.ndarray, enhanced: bool, along: str) -> None:
+    """Rows down and columns across, whichever way phase encoding ran, and their places in the patient."""
+
+    def change(one: Dataset, at: int) -> None:
+        if enhanced:
+            one.SharedFunctionalGroupsSequence[0].MRFOVGeometrySequence[0].InPlanePhaseEncodingDirection = along
+        else:
+            one.InPlanePhaseEncodingDirection = along
+
+    found = _open(write_images(tmp_path, images, enhanced=enhanced, change=change), max_slices=3)
+    assert found.images is not None
+    first = (len(images) - 3) // 2
+    np.testing.assert_allclose(found.images.stack.read().real, images[first : first + 3], atol=images.max() / 60000)
+    assert found.images.affine_mm is not None
+    np.testing.assert_allclose(found.images.affine_mm @ [0, 0, 0, 1], [-10, -20, 4.4 * first])
+    np.testing.assert_allclose(found.images.affine_mm @ [2, 3, 5, 1], [-10 + 5 * 0.5, -20 + 3 * 0.8, 4.4 * (first + 2)])
+
+
+def test_one_slice_has_its_thickness_for_a_step(tmp_path: Path, images: np.ndarray) -> None:
+    found = _open(write_images(tmp_path, images[:1])).images
+    assert found is not None
+    assert found.affine_mm is not None
+    np.testing.assert_allclose(found.affine_mm[:, 0], [0, 0, 4])
+
+
 def test_what_a_header_leaves_out_is_none(tmp_path: Path, images: np.ndarray) -> None:
     def change(one: Dataset, at: int) -> None:
         for keyword in ("EchoTime", "EchoTrainLength", "MagneticFieldStrength", "SliceThickness", "AcquisitionDuration"):

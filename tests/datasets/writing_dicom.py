@@ -152,6 +152,15 @@ def _plant(one: Dataset, phi: str) -> None:
         block = holder.private_block(0x0019, "SIEMENS MR HEADER", create=True)
         block.add_new(0x10, "LO", phi)
         block.add_new(0x11, "UN", phi.encode())
+        # Where the vendors keep their durations, and beside them.
+        for group, creator, element in (
+            (0x0019, "GEMS_ACQU_01", 0x5A),
+            (0x2005, "Philips MR Imaging DD 001", 0x33),
+            (0x0051, "SIEMENS MR HEADER", 0x0A),
+        ):
+            block = holder.private_block(group, creator, create=True)
+            block.add_new(element, "LO", phi)
+            block.add_new(element + 1, "LO", phi)
     physician = Dataset()
     physician.InstitutionName, physician.PersonName = phi, phi
     one.ReferringPhysicianIdentificationSequence = Sequence([physician])
