@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .exchange_command import run_export
 
             return run_export(_export_parser().parse_intermixed_args(words[1:]))
+        if words[:1] == ["pair"]:
+            return _pair(_pair_parser().parse_intermixed_args(words[1:]))
         if words[:1] == ["data"] and words[1:2] not in (["-h"], ["--help"]):
             from .data_command import run_data
 
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         ("data", "check files before they are believed, split patients: halfscan data check PATH, halfscan data split"),
         ("export-inputs", "the sampled lines alone, for a vendor: halfscan export-inputs dataset=... --out FOLDER"),
         ("score", "a vendor's finished images: halfscan score IMAGES dataset=... sampling=..."),
+        ("pair", "series that were really scanned, long and short: halfscan pair PAIRS.csv claim=..."),
     ):
         commands.add_parser(name, help=words).add_argument("words", nargs="*")
 
@@ -151,6 +154,23 @@ def _score_parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", help="as of `halfscan run`: the dataset and sampling of the export, claims")
     parser.add_argument("--name", default="finished", help="what tables call them (default: %(default)s)")
     parser.add_argument("--combination", choices=("rss", "mvue"), default="rss", help="of their coils (default: %(default)s)")
+    return parser
+
+
+def _pair_parser() -> argparse.ArgumentParser:
+    """Of `halfscan pair` alone."""
+    parser = _Parser(
+        prog="halfscan pair",
+        description="Compares two series of each patient, a reference and a shorter scan: recorded seconds, SNR and CNR in "
+        "regions, blur, readers' scores. Prospective evidence, for which no raw data and no truth are needed.",
+    )
+    parser.add_argument("pairs", type=Path, metavar="PAIRS.csv", help="pair, reference, candidate[, reference_series, ...]")
+    parser.add_argument("overrides", nargs="*", help="as of `halfscan run`: claim=..., dataset.patient_pattern=..., out=...")
+    parser.add_argument("--regions", type=Path, metavar="CSV", help="pair, region, slice, row, column, height, width[, against]")
+    parser.add_argument("--readers", type=Path, metavar="CSV", help="pair, arm, reader, score[, item]")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="PNGs of the regions in both series; they show patients: keep them here"
+    )
     return parser
 
 
@@ -242,6 +262,17 @@ def _run(words: Sequence[str]) -> int:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
         message = one_line(error) + (f" {one_line(cause)}" if cause and one_line(cause) not in one_line(error) else "")
         raise HalfscanError(message) from error
+    return _finish_planned()
+
+
+def _pair(options: argparse.Namespace) -> int:
+    from .pair_command import run_pair
+
+    try:
+        run_pair(options)
+    except BaseException:
+        _finish_planned()
+        raise
     return _finish_planned()
 
 

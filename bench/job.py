@@ -8,6 +8,8 @@ import logging
 import os
 import platform
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, VIEWS, write_picture, write_views
 from .privacy import holds_path, is_path
 from .progress import progress
-from .rows import write_rows
+from .rows import Row, write_rows
 from .tracking import ROWS, Store
 
 log = logging.getLogger(__name__)
@@ -31,31 +33,55 @@ log = logging.getLogger(__name__)
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "monai", "pytorch-ignite", "mlflow", "hydra-core", "nibabel", "h5py")
 
 
-def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
-    """Runs one cell and records how it ended, on disk and in the store.
+@dataclass
+class Running:
+    """A cell at work, and its run in the store from `start` on."""
 
-    An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so.
-    """
-    store = Store(manifest.tracking_uri, manifest.experiment)
-    run_id = None
-    try:
-        manifest.set_status(entry, Status(state="running"))
+    store: Store
+    manifest: SweepManifest
+    entry: Entry
+    run_id: str | None = None
+
+    def start(self, name: str) -> str:
+        """Opens the cell's run; returns its id."""
+        self.run_id = self.store.start_cell(self.manifest, self.entry, name)
+        return self.run_id
+
+
+def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
+    """Runs one cell and records how it ended, on disk and in the store."""
+
+    def work(running: Running) -> None:
         cell = build_cell(config)
         if cell.key != entry.key:
             raise HalfscanError("code, data or configuration changed after the sweep was planned: start it again")
-        run_id = store.start_cell(manifest, entry, _name(manifest, entry, cell))
-        _measure_and_log(cell, config, manifest, entry, store, run_id)
-        store.end(run_id, "FINISHED")
+        run_id = running.start(_name(manifest, entry, cell))
+        _measure_and_log(cell, config, manifest, entry, running.store, run_id)
+
+    return recorded(manifest, entry, work)
+
+
+def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], None]) -> Status:
+    """Does a cell's work and records how it ended, on disk and in the store.
+
+    An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so.
+    """
+    running = Running(Store(manifest.tracking_uri, manifest.experiment), manifest, entry)
+    try:
+        manifest.set_status(entry, Status(state="running"))
+        work(running)
+        if running.run_id is not None:
+            running.store.end(running.run_id, "FINISHED")
         status = Status(state="finished")
     except (KeyboardInterrupt, SystemExit):
-        _close(store, run_id, "KILLED")
+        _close(running.store, running.run_id, "KILLED")
         manifest.set_status(entry, Status(state="killed", reason="interrupted: the same command runs it again"))
         raise
     except Exception as error:
         # MONAI wraps what fails inside a transform, and says nothing of why.
         root = error.__cause__ if isinstance(error.__cause__, Exception) else error
         kind = "" if isinstance(root, HalfscanError) else f"{type(root).__name__}: "
-        _close(store, run_id, "FAILED")
+        _close(running.store, running.run_id, "FAILED")
         status = Status(state="failed", reason=kind + one_line(root))
     manifest.set_status(entry, status)
     return status
@@ -129,16 +155,23 @@ def _name(manifest: SweepManifest, entry: Entry, cell: Cell) -> str:
 
 def _tags(cell: Cell, volumes: list[Measured]) -> dict[str, str]:
     row = volumes[0].row
+    return {
+        **origin_tags(row),
+        "halfscan.mask_hashes": ",".join(sorted({volume.mask.hash[:16] for volume in volumes}))[:5000],
+        "halfscan.energy": "measured" if row.energy_j is not None else f"not measured: {row.reasons['energy_j']}",
+        "halfscan.pictures": "logged" if volumes[0].redistributable else "none: the data are not marked redistributable",
+        "halfscan.device": f"{cell.recipe.device} ({platform.machine()}), {cell.recipe.threads} threads",
+    }
+
+
+def origin_tags(row: Row) -> dict[str, str]:
+    """What a cell's data are, and what made its rows."""
     commit, dirty = git_state()
     return {
         "halfscan.provenance": row.provenance,
         "halfscan.evidence": row.evidence,
-        "halfscan.mask_hashes": ",".join(sorted({volume.mask.hash[:16] for volume in volumes}))[:5000],
-        "halfscan.energy": "measured" if row.energy_j is not None else f"not measured: {row.reasons['energy_j']}",
-        "halfscan.pictures": "logged" if volumes[0].redistributable else "none: the data are not marked redistributable",
         "halfscan.git_commit": commit,
         "halfscan.git_dirty": dirty,
-        "halfscan.device": f"{cell.recipe.device} ({platform.machine()}), {cell.recipe.threads} threads",
         "halfscan.versions": " ".join(f"{name}={importlib.metadata.version(name)}" for name in ("halfscan", *_LIBRARIES)),
     }
 

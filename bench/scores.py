@@ -31,9 +31,14 @@ SCORES: Mapping[str, Score] = {
     "bias": Score(digits=3, lower_is_better=True),
     "off_target": Score(digits=3, lower_is_better=True),
     "lesion_dprime": Score(digits=1, lower_is_better=False, as_ratio=True),
+    "cnr": Score(digits=2, lower_is_better=False, as_ratio=True),
+    "blur": Score(digits=3, lower_is_better=True),
 }
+_READERS = Score(digits=2, lower_is_better=False)
+"""Whatever readers score, more is better."""
 
 
 def score_of(metric: str) -> Score:
     """Of a `metric@profile`; one that is not known here has no direction."""
-    return SCORES.get(metric.partition("@")[0], Score())
+    name = metric.partition("@")[0]
+    return _READERS if name.startswith("reader_") else SCORES.get(name, Score())

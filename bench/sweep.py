@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -48,11 +49,27 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
         HalfscanError: bad input anywhere, before any work; or another process runs this sweep.
     """
     entries, config = _check_cells(jobs, compose)
-    store = Store(tracking_uri(config.tracking.uri), config.tracking.experiment)
-    specs = build_claims(to_plain(config).get("claims") or {})
+    with plan_sweep(entries, _swept(jobs), to_plain(config)) as plan:
+        yield plan
+
+
+@contextmanager
+def plan_sweep(entries: Sequence[Entry], swept: Sequence[str], config: Mapping[str, Any]) -> Iterator[Plan]:
+    """Holds a sweep of these cells for this process: manifest and claims written, parent run open.
+
+    Args:
+        entries: its cells.
+        swept: names of the settings that vary between them.
+        config: plain; its `tracking`, `out` and `claims`.
+
+    Raises:
+        HalfscanError: a claim that is none, or another process runs this sweep.
+    """
+    store = Store(tracking_uri(config["tracking"]["uri"]), config["tracking"]["experiment"])
+    specs = build_claims(config.get("claims") or {})
     claims = {claim.claim_id: claim.sha256 for claim in specs}
     identity = sweep_id([entry.key for entry in entries], store.uri, store.experiment, claims)
-    out = Path(config.out).expanduser().absolute()
+    out = Path(config["out"]).expanduser().absolute()
     with exclusive(sweeps_folder(out) / identity):
         parent = store.find_sweep(identity)
         children = store.children(parent) if parent else {}
@@ -63,8 +80,8 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
             tracking_uri=store.uri,
             experiment=store.experiment,
             out=str(out),
-            swept=_swept(jobs),
-            cells=entries,
+            swept=tuple(swept),
+            cells=tuple(entries),
             claims=claims,
             known_before=first.known_before,
             created_at=first.created_at,

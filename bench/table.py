@@ -18,6 +18,7 @@ from .tracking import Store
 
 _SHOWN = ("ssim", "psnr", "nmse")
 _SHOWN_QA = ("snr", "bias", "fwhm", "point_contrast", "off_target", "lesion_contrast", "lesion_missed", "lesion_dprime")
+_SHOWN_PAIR = ("snr", "cnr", "blur", "reader_score")
 """Scores that a table shows of a profile."""
 
 
@@ -207,7 +208,7 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
 
 def shown(profile: str) -> tuple[str, ...]:
     """Scores of a profile that the table shows."""
-    return _SHOWN_QA if profile == "qa" else _SHOWN
+    return {"qa": _SHOWN_QA, "pair": _SHOWN_PAIR}.get(profile, _SHOWN)
 
 
 def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
@@ -246,10 +247,12 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     """What a reader of the table must know, one line each."""
     first = cells[0].first
     lines = ["R: achieved acceleration. PSNR in dB. Minus: scan time saved; plus: the scan takes longer."]
+    if first.evidence == Evidence.PROSPECTIVE:
+        lines = ["SNR and CNR in regions; blur from 0, sharp, to 1; more noise looks sharper."]
     lines += [f"Data: {said}" for said in sorted({data_in_words(cell.first) for cell in cells})]
     lines += [f"Data: {caveat}." for caveat in sorted({cell.first.caveat for cell in cells if cell.first.caveat})]
     for protocol in sorted({cell.first.protocol for cell in cells}):
-        lines += _seconds(next(cell for cell in cells if cell.first.protocol == protocol))
+        lines += [one for one in _seconds(next(cell for cell in cells if cell.first.protocol == protocol)) if one not in lines]
     lines += [f"Mask: {warning}." for warning in dict.fromkeys(one for cell in cells for one in cell.warnings)]
     energies = sorted({cell.energy.reason for cell in cells if cell.energy.reason})
     lines += [f"Energy: not measured ({reason})." for reason in energies]
@@ -260,6 +263,11 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     if first.truth_shares_noise:
         lines.append("Truth: the full scan, whose noise the sampled lines share; more lines share more of it.")
     return lines
+
+
+def protocol_of(cell: CellSummary) -> str:
+    """What its seconds belong to; both arms of scans that were really made are shown together."""
+    return "as scanned" if cell.first.evidence == Evidence.PROSPECTIVE else cell.first.protocol
 
 
 def data_in_words(row: Row) -> str:
@@ -280,7 +288,8 @@ def _seconds(cell: CellSummary) -> list[str]:
     """How the seconds of a protocol came about, from its first cell."""
     row, seconds = cell.first, cell.scan_seconds
     if row.evidence == Evidence.PROSPECTIVE:
-        return [f"Seconds of {row.protocol}: {seconds.reason or 'as the scanner recorded them'}."]
+        recorded = f"Seconds of the {row.protocol}: {seconds.reason or 'as the scanner recorded them'}."
+        return [recorded, *(f"{name.capitalize()}: {words}." for name, words in row.assumptions.items())]
     assumed = "; ".join(f"{name} {words}" for name, words in row.assumptions.items()) or "nothing"
     lines = [
         f"Seconds: modelled with the protocol {row.protocol}; the first row's range over what is assumed is "

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from ... import __version__
-from ..claims.types import EndpointResult
+from ..claims.types import EndpointResult, Evidence
 from ..forest import forest_plot, natural, spaced
 from ..pictures import ERROR_FULL_SCALE
 from ..quantity import Quantity
@@ -55,6 +55,7 @@ def report_page(record: SweepRecord) -> str:
         title=f"Halfscan sweep {record.manifest.sweep_id}: {_headline(record)}",
         heading=_heading(record),
         record=record,
+        prospective=all(cell.first.evidence == Evidence.PROSPECTIVE for cell in record.cells),
         finished=f"{len(record.cells)} of {total} cell{'' if total == 1 else 's'} finished.",
         sections=_SECTIONS,
         claims=[_claim(one) for one in record.judged],

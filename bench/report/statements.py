@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..claims.types import Evidence
-from ..table import CellSummary, data_in_words, fits, fitting_profile, label
+from ..table import CellSummary, data_in_words, fits, fitting_profile, label, protocol_of
 from .gather import SweepRecord
 
 _T = TypeVar("_T")
@@ -27,8 +27,8 @@ _STATES = {"FAILED": "its run failed", "KILLED": "its run was killed", "RUNNING"
 def assumed(record: SweepRecord) -> list[Statement]:
     """Of the seconds, the truth and the claims; each once."""
     found = []
-    for protocol in sorted({cell.first.protocol for cell in record.cells}):
-        cells = [cell for cell in record.cells if cell.first.protocol == protocol]
+    for protocol in sorted(set(map(protocol_of, record.cells))):
+        cells = [cell for cell in record.cells if protocol_of(cell) == protocol]
         for column in ("assumptions", "timing"):
             stated: dict[str, list[str]] = {}
             for name, words in once(pair for cell in cells for texts in cell.rows.texts(column) for pair in texts.items()):

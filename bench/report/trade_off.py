@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..claims.aggregate import patient_means
-from ..claims.types import Endpoint, Evidence
+from ..claims.types import Endpoint
 from ..quantity import Quantity
 from ..rows import Row
 from ..scores import score_of
-from ..table import CellSummary, fitting_profile, label, named, shown
+from ..table import CellSummary, fitting_profile, label, named, protocol_of, shown
 from .gather import Judged, SweepRecord
 
 _ONE_CURVE = frozenset({"model", "sampling.acceleration", "sampling.acs_lines", "train_seed", "mask_replicate"})
@@ -109,8 +109,7 @@ def trade_offs(record: SweepRecord) -> list[TradeOff]:
 
 
 def _group(cell: CellSummary) -> tuple[str, str]:
-    row = cell.first
-    return row.dataset, "as scanned" if row.evidence == Evidence.PROSPECTIVE else row.protocol
+    return cell.first.dataset, protocol_of(cell)
 
 
 def metrics_shown(cells: Sequence[CellSummary], claims: Sequence[Judged]) -> list[str]:

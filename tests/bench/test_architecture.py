@@ -19,7 +19,7 @@ ORDER = [
     ["rows"],
     ["claims"],
     ["configuration"],
-    ["cell"],
+    ["cell", "pair"],
     ["benchmark"],
     ["manifest", "pictures"],
     ["privacy", "run_summary"],
@@ -31,7 +31,16 @@ ORDER = [
     ["report"],
     ["closing", "compare"],
     ["data_check"],
-    ["task", "time_command", "data_command", "exchange_command", "verify_command", "report_command", "compare_command"],
+    [
+        "task",
+        "time_command",
+        "data_command",
+        "exchange_command",
+        "pair_command",
+        "verify_command",
+        "report_command",
+        "compare_command",
+    ],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
