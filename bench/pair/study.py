@@ -33,8 +33,8 @@ _UNKNOWN = (
 )
 _WHY = {
     "acceleration": "the images don't say which lines were sampled",
-    "full_s": "nobody scanned the full protocol beside the reference",
-    "clinical_s": "the reference is the clinical scan",
+    **dict.fromkeys(("full_s", "reduction_full"), "no full scan was made beside both"),
+    **dict.fromkeys(("clinical_s", "reduction_clinical"), "seconds are held against the reference that was scanned"),
     "recon_s_per_slice": "the scanner reconstructed the images",
     "energy_j": "the scanner reconstructed the images",
 }

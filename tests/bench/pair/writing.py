@@ -14,7 +14,6 @@ from ...datasets.writing_dicom import Change, write_images
 SHAPE = (3, 48, 40)
 SPACING = (0.8, 0.5)
 """Between rows, between columns [mm], as the writer has them."""
-PHI = "DOE^JANE 1961"
 
 
 def anatomy(patient: int) -> np.ndarray:
@@ -58,11 +57,12 @@ def write_study(
             images = noisy(anatomy(patient), deviation, 10 * patient + number)
             change = stated(took, number + 1)
             write_images(folder, images, f"p{patient}/{arm}", phi, patient=f"P{patient}", change=change)
-        pairs.append(f"case {patient},p{patient}/reference,p{patient}/candidate")
-        regions += [f"case {patient},bright,1,26,10,5,5,grey", f"case {patient},grey,1,11,12,6,6,"]
+        name = f"{phi or 'case'} {patient}"
+        pairs.append(f"{name},p{patient}/reference,p{patient}/candidate")
+        regions += [f"{name},bright,1,26,10,5,5,grey", f"{name},grey,1,11,12,6,6,"]
         readers += [
-            f"case {patient},{arm},{name},{4 + (patient + at + len(arm)) % 2}"
-            for at, name in enumerate(("Dr. Doe", "Dr. Roe"))
+            f"{name},{arm},{reader},{4 + (patient + at) % 2}"
+            for at, reader in enumerate((f"Dr. {phi or 'Doe'}", "Dr. Roe"))
             for arm in ("reference", "candidate")
         ]
     written = []
