@@ -1,11 +1,12 @@
-"""Where the candidate's pixels lie on the reference's: by both headers, and by the translation in the plane that is left.
+"""Where the candidate's pixels lie on the reference's: by both headers, and by the movement in the plane that is left.
 
 Images are never resampled for a measurement, since interpolation smooths noise: it is positions that are carried over.
-Resampled copies serve to find the translation alone. Rotations and movement through the plane are not estimated.
+Resampled copies serve to find the movement alone, a rotation and a translation. Movement through the plane is not estimated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,14 @@ _CONTENT = 0.1
 """Of the brightest slice's energy: slices below that show nothing to align."""
 _UPSAMPLED = 20
 """Steps a pixel in which a translation is sought."""
+_TURN_DEG, _TURN_STEP_DEG = 10.0, 0.05
+"""How far a rotation is sought, and how finely."""
+_GAIN = 0.2
+"""Share of what correlation lacks to 1 that a rotation must remove to be believed."""
+_FILTER = 1.0
+"""Standard deviation of the filter through which both series are compared [px]."""
+_MOST = 8
+"""Slices that a movement is sought in, spread over the stack."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,13 +39,15 @@ class Registration:
     """The candidate brought onto the reference."""
 
     shift_mm: tuple[float, float]
-    """Down the rows and along the columns, added to the candidate's positions: the median over slices."""
+    """Down the rows and along the columns, of the candidate's positions at the picture's middle: the median over slices."""
+    rotation_deg: float
+    """Of the candidate's positions about the picture's middle, from the rows' direction to the columns'."""
     spread_mm: float
     """Half the range between the quartiles of the slices' shifts, the larger of both directions."""
     correlation_before: float
     """Of both series' pixels, by their headers alone."""
     correlation: float
-    """The same after the translation."""
+    """The same after the movement."""
     slices: int
     """That were compared."""
     to_reference: Array
@@ -49,14 +60,15 @@ class Registration:
     def as_dict(self) -> dict[str, object]:
         """For the record of a study."""
         return {
-            "method": "positions of both headers, then a translation in the plane by cross-correlation (median over slices)",
+            "method": "positions of both headers, then the rotation and translation in the plane that correlate best",
             "shift_mm": list(self.shift_mm),
+            "rotation_deg": self.rotation_deg,
             "spread_mm": self.spread_mm,
             "correlation_before": self.correlation_before,
             "correlation": self.correlation,
             "slices": self.slices,
-            "rotation": None,
-            "rotation_reason": "not estimated: a translation in the plane alone",
+            "through_plane_mm": None,
+            "through_plane_reason": "not estimated: slices are too thick for it",
         }
 
 
@@ -79,41 +91,85 @@ def overlap(reference: Images, candidate: Images) -> tuple[Array, list[tuple[int
 
 
 def register(reference: Images, candidate: Images) -> Registration:
-    """Finds the translation in the plane.
+    """Finds the movement in the plane.
 
     Raises:
         HalfscanError: as `overlap` does.
     """
-    back, pairs = overlap(reference, candidate)
-    from skimage.registration import phase_cross_correlation
+    from scipy.optimize import minimize_scalar
 
-    shown = [_both(reference, at, candidate, number, back) for at, number in pairs]
+    back, pairs = overlap(reference, candidate)
+    spread_out = [pairs[at] for at in np.unique(np.linspace(0, len(pairs) - 1, _MOST).round().astype(int))]
+    shown = [_both(reference, at, candidate, number, back) for at, number in spread_out]
     energies = [min(float((one**2).sum()), float((two**2).sum())) for one, two in shown]
     seen = [both for both, energy in zip(shown, energies, strict=True) if energy > _CONTENT * max(energies) > 0]
     if not seen:
         # Nothing to see in one of them: nothing agrees.
-        nothing: dict[str, float] = dict.fromkeys(("spread_mm", "correlation_before", "correlation"), 0.0)
+        nothing: dict[str, float] = dict.fromkeys(("rotation_deg", "spread_mm", "correlation_before", "correlation"), 0.0)
         return Registration(shift_mm=(0.0, 0.0), slices=0, to_reference=back, **nothing)
-    # Not whitened: noise would weigh as much as what is seen.
-    shifts = np.array([phase_cross_correlation(one, two, upsample_factor=_UPSAMPLED, normalization=None)[0] for one, two in seen])
-    shift = np.median(shifts, axis=0)
-    before, after = (_correlation(seen, by) for by in (np.zeros(2), shift))
-    if after <= before:
-        shift, after = np.zeros(2), before
     assert reference.affine_mm is not None
     spacing = np.linalg.norm(reference.affine_mm[:, 1:3], axis=0)
-    moved = back.copy()
-    moved[1:, 3] += shift
+    middle = (np.array(seen[0][0].shape) - 1) / 2
+    before = _correlation(seen)
+
+    def tried(degrees: float, upsampled: int) -> tuple[float, Array, Array]:
+        """(correlation, in-plane (2, 3), shifts of the slices) of a rotation with the translation that fits it."""
+        turned = _turn(degrees, spacing, middle)
+        rotated = [(one, _moved(two, turned)) for one, two in seen] if degrees else seen
+        shifts = _shifts(rotated, upsampled)
+        found = turned.copy()
+        found[:, 2] += np.median(shifts, axis=0)
+        return _correlation([(one, _moved(two, found)) for one, two in seen]), found, shifts
+
+    best = minimize_scalar(
+        lambda degrees: -tried(degrees, 4)[0],
+        bounds=(-_TURN_DEG, _TURN_DEG),
+        method="bounded",
+        options={"xatol": _TURN_STEP_DEG},
+    )
+    straight, turned = tried(0.0, _UPSAMPLED), tried(float(best.x), _UPSAMPLED)
+    rotation, (after, found, shifts) = (
+        (float(best.x), turned) if 1 - turned[0] < (1 - _GAIN) * (1 - straight[0]) else (0.0, straight)
+    )
+    if after <= before:
+        rotation, after, found = 0.0, before, np.eye(2, 3)
+    at_middle = found @ [*middle, 1] - middle
     quartiles = np.percentile(shifts, [25, 75], axis=0)
-    down, along = (float(one) for one in shift * spacing)
+    down, along = (float(one) for one in at_middle * spacing)
+    in_plane = np.concatenate([[[1.0, 0.0, 0.0, 0.0]], np.insert(found, 0, 0.0, axis=1)])
     return Registration(
         shift_mm=(down, along),
+        rotation_deg=rotation,
         spread_mm=float(((quartiles[1] - quartiles[0]) / 2 * spacing).max()),
         correlation_before=before,
         correlation=after,
         slices=len(seen),
-        to_reference=moved,
+        to_reference=_followed(in_plane, back),
     )
+
+
+def _turn(degrees: float, spacing: Array, middle: Array) -> Array:
+    """The (2, 3) of pixels that rotates millimetres about the middle."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    matrix = np.array([[cosine, -sine], [sine, cosine]]) * spacing / spacing[:, None]
+    return np.concatenate([matrix, (middle - matrix @ middle)[:, None]], axis=1)
+
+
+def _moved(image: Array, movement: Array) -> Array:
+    """An image whose every pixel's position has moved so."""
+    from scipy.ndimage import affine_transform
+
+    back = np.linalg.inv(movement[:, :2])
+    moved: Array = affine_transform(image, back, -back @ movement[:, 2], order=1)
+    return moved
+
+
+def _shifts(seen: Sequence[tuple[Array, Array]], upsampled: int) -> Array:
+    """(slices, 2) pixels by which the second of each must move to lie on the first."""
+    from skimage.registration import phase_cross_correlation
+
+    # Not whitened: noise would weigh as much as what is seen.
+    return np.array([phase_cross_correlation(one, two, upsample_factor=upsampled, normalization=None)[0] for one, two in seen])
 
 
 def _angle(ours: Array, theirs: Array) -> float:
@@ -150,7 +206,7 @@ def _plane(images: Images, number: int) -> Array:
 
 def _both(reference: Images, at: int, candidate: Images, number: int, back: Array) -> tuple[Array, Array]:
     """A slice of the reference, and the candidate's on the same pixels by their headers; zero where either saw nothing."""
-    from scipy.ndimage import affine_transform
+    from scipy.ndimage import affine_transform, gaussian_filter
 
     in_plane = np.linalg.inv(back[1:, 1:3])
     start = -in_plane @ (back[1:, 0] * number + back[1:, 3])
@@ -161,14 +217,13 @@ def _both(reference: Images, at: int, candidate: Images, number: int, back: Arra
         return found
 
     # Beyond the candidate's field of view the reference would pull the translation towards its middle.
-    return np.where(resampled(np.ones_like(theirs)) > 0.5, ours, 0.0), resampled(theirs)
+    seen = np.where(resampled(np.ones_like(theirs)) > 0.5, ours, 0.0)
+    # Filtered alike: else whatever is interpolated has less noise, and agrees better for that alone.
+    return gaussian_filter(seen, _FILTER), gaussian_filter(resampled(theirs), _FILTER)
 
 
-def _correlation(seen: list[tuple[Array, Array]], shift: Array) -> float:
+def _correlation(seen: Sequence[tuple[Array, Array]]) -> float:
     """Pearson's, over all pixels of all slices."""
-    from scipy.ndimage import shift as moved
-
-    ones = np.concatenate([one.ravel() for one, _ in seen])
-    twos = np.concatenate([(moved(two, shift, order=1) if shift.any() else two).ravel() for _, two in seen])
+    ones, twos = (np.concatenate([both[at].ravel() for both in seen]) for at in range(2))
     spread = float(ones.std() * twos.std())
     return float(((ones - ones.mean()) * (twos - twos.mean())).mean() / spread) if spread else 0.0

@@ -264,12 +264,13 @@ def _place(scored: tuple[str, Quantity]) -> tuple[int, str]:
 def _assumed(registrations: Sequence[Registration], study: Study) -> dict[str, str]:
     """What the scores rest on, in words for every table that shows them."""
     moved = [float((one.shift_mm[0] ** 2 + one.shift_mm[1] ** 2) ** 0.5) for one in registrations]
+    turned = max(abs(one.rotation_deg) for one in registrations)
     agree = [one.correlation for one in registrations]
     lost = sum(not one.agrees for one in registrations)
     said = {
         "registration": (
-            f"a translation in the plane, {statistics.median(moved):.2f} mm in the median and {max(moved):.2f} mm at most; no "
-            f"rotation; correlation from {min(agree):.2f}" + (f"; {lost} of {len(agree)} pairs don't agree" if lost else "")
+            f"movement in the plane, {statistics.median(moved):.2f} mm in the median, {max(moved):.2f} mm and {turned:.1f}° at "
+            f"most; correlation from {min(agree):.2f}" + (f"; {lost} of {len(agree)} pairs don't agree" if lost else "")
         )
     }
     for one in study.agreement:

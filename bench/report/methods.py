@@ -32,7 +32,7 @@ def _pairs(record: SweepRecord) -> str:
     said = (
         f"Of {_count(cell.patients, 'patient')} ({_count(len(cell.rows), 'pair')} of series) the scanner's finished images of "
         f"both protocols ({arms}) were compared. Scan seconds are those that the scanner recorded. {scores} were measured on "
-        "each series' own pixels, in regions that a translation in the plane carried over, and needed no truth; "
+        "each series' own pixels, in regions that a rigid movement in the plane carried over, and needed no truth; "
         "pairs were averaged into patients, and means over patients carry Student's 95 % interval."
     )
     return said + (f" Of these data, {cell.first.caveat}." if cell.first.caveat else "")

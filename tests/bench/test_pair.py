@@ -104,7 +104,8 @@ def test_the_record_holds_what_scores_rest_on(tmp_path: Path) -> None:
     record = json.loads(path.read_text())
     (pair,) = record["pairs"]
     assert pair["registration"]["shift_mm"] == pytest.approx([-1.6, 1.0], abs=0.1)
-    assert pair["registration"]["rotation"] is None
+    assert pair["registration"]["rotation_deg"] == 0
+    assert pair["registration"]["through_plane_mm"] is None
     assert pair["registration"]["correlation"] > 0.98
     assert pair["seconds"] == {"reference": 120.0, "candidate": 58.0}
     bright = pair["regions"][0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import affine_transform, zoom
 from scipy.ndimage import shift as moved_by
-from scipy.ndimage import zoom
 
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.pair.registration import register
@@ -39,6 +39,26 @@ def test_a_patient_who_moved_is_found(stack: np.ndarray, rows: float, columns: f
     assert found.correlation > found.correlation_before
     assert found.correlation > 0.97
     np.testing.assert_allclose(found.to_reference @ [1, 20, 20, 1], [1, 20 - rows, 20 - columns], atol=0.15)
+
+
+@pytest.mark.parametrize("degrees", [-6.0, 4.0])
+def test_a_head_that_turned_is_found(stack: np.ndarray, degrees: float) -> None:
+    """In millimetres, on pixels that are no squares: known points land where they were."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    spacing, middle = np.array([0.8, 0.5]), (np.array(stack.shape[1:]) - 1) / 2
+    matrix = np.array([[cosine, -sine], [sine, cosine]]) * spacing / spacing[:, None]
+    # An output pixel shows what lay at matrix @ (pixel − middle) + middle.
+    turned = np.stack([affine_transform(one, matrix, middle - matrix @ middle, order=1) for one in stack])
+    found = register(images(_noisy(stack, 0, 1.0)), images(_noisy(turned, 1, 1.0)))
+    assert found.rotation_deg == pytest.approx(degrees, abs=0.7)
+    for point in ((10, 12), (35, 30)):
+        where = matrix @ (np.array(point) - middle) + middle
+        np.testing.assert_allclose(found.to_reference @ [1, *point, 1], [1, *where], atol=0.4)
+
+
+def test_noise_turns_nobody(stack: np.ndarray) -> None:
+    for seed in range(6):
+        assert register(images(_noisy(stack, seed)), images(_noisy(stack, 100 + seed))).rotation_deg == 0
 
 
 def test_a_header_that_says_it_needs_no_shift(stack: np.ndarray) -> None:
