@@ -128,9 +128,8 @@ def register(reference: Images, candidate: Images) -> Registration:
         options={"xatol": _TURN_STEP_DEG},
     )
     straight, turned = tried(0.0, _UPSAMPLED), tried(float(best.x), _UPSAMPLED)
-    rotation, (after, found, shifts) = (
-        (float(best.x), turned) if 1 - turned[0] < (1 - _GAIN) * (1 - straight[0]) else (0.0, straight)
-    )
+    believed = 1 - turned[0] < (1 - _GAIN) * (1 - straight[0])
+    rotation, (after, found, shifts) = (float(best.x), turned) if believed else (0.0, straight)
     if after <= before:
         rotation, after, found = 0.0, before, np.eye(2, 3)
     at_middle = found @ [*middle, 1] - middle
