@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def public_id(dataset: str, published: str) -> str:
 def private_id(local: str, key: bytes | None = None) -> str:
     """The pseudonym of a site's own id under the site's key (default: `site_key()`)."""
     return hmac.new(key or site_key(), local.encode(), hashlib.sha256).hexdigest()[:_LENGTH]
+
+
+def is_contrast(text: str) -> bool:
+    """Whether a text is one short word such as T2-FLAIR: whatever is longer might name a patient, and contrasts leave this
+    machine."""
+    return re.fullmatch(r"[\w*+-]{1,16}", text) is not None
 
 
 def site_key() -> bytes:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bench.acquisition import AXES, Acquisition, Axis, ComplexArray, KSpace, Provenance, Timing
+from ..bench.acquisition import AXES, Acquisition, Axis, ComplexArray, KSpace, Timing
 from ..bench.errors import HalfscanError
 from . import sidecar as beside
 from .hdf5 import check_file, names
 from .header import read_header
 from .noise import checked_covariance, noise_covariance
 from .sidecar import Sidecar
-from .source import Source, open_all, pseudonyms, readable, unchanged
+from .source import Source, check_provenance, open_all, pseudonyms, readable, unchanged
 from .survey import survey
 from .timing import first_stated, sidecar_timing
 
@@ -49,8 +49,7 @@ class Array(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.provenance is not None and self.provenance not in set(Provenance):
-            raise HalfscanError(f"dataset.provenance={self.provenance} is unknown: use {', '.join(Provenance)}")
+        check_provenance(self.provenance)
 
     def recognises(self, path: Path) -> bool:
         if path.suffix.lower() in (".npz", ".npy"):

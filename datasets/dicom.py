@@ -18,11 +18,10 @@ import numpy as np
 from ..bench.acquisition import Acquisition, Images, Provenance, Timing
 from ..bench.errors import HalfscanError, one_line
 from ..bench.identity import public_id
-from . import sidecar as beside
 from .dicom_file import Frame, open_file
 from .dicom_stack import affine_mm, stacks
 from .images import CAVEAT, Plane, image_stack, kspace_of
-from .source import BESIDE, Source, open_all, pseudonyms
+from .source import BESIDE, Source, check_contrast, open_all, pseudonyms
 from .survey import survey
 
 log = logging.getLogger(__name__)
@@ -55,10 +54,7 @@ class Dicom(Source):
         super().__post_init__()
         if self.phase_axis not in (None, "ROW", "COL"):
             raise HalfscanError(f"dataset.phase_axis={self.phase_axis} must be ROW or COL, as InPlanePhaseEncodingDirection is")
-        try:
-            beside.contrast(self.contrast)
-        except ValueError as error:
-            raise HalfscanError(f"dataset.contrast={self.contrast}: {error}") from error
+        check_contrast(self.contrast)
 
     def recognises(self, path: Path) -> bool:
         if path.is_file():

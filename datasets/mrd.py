@@ -15,8 +15,7 @@ from .header import image_matrix, voxel_mm
 from .mrd_file import SUFFIXES, Lines, MrdFile, groups, open_file
 from .noise import checked_covariance, noise_covariance
 from .padding import acquired_lines, strip
-from .sidecar import contrast as contrast_word
-from .source import Source, open_all, pseudonyms, unchanged
+from .source import Source, check_contrast, check_provenance, open_all, pseudonyms, unchanged
 from .survey import survey
 
 
@@ -38,12 +37,8 @@ class Mrd(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.provenance is not None and self.provenance not in set(Provenance):
-            raise HalfscanError(f"dataset.provenance={self.provenance} is unknown: use {', '.join(Provenance)}")
-        try:
-            contrast_word(self.contrast)
-        except ValueError as error:
-            raise HalfscanError(f"dataset.contrast={self.contrast}: {error}") from error
+        check_provenance(self.provenance)
+        check_contrast(self.contrast)
 
     def recognises(self, path: Path) -> bool:
         return bool(groups(path))

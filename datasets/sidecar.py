@@ -12,6 +12,7 @@ from typing import Any
 
 from ..bench.acquisition import KSpace, Provenance
 from ..bench.errors import HalfscanError, one_line
+from ..bench.identity import is_contrast
 
 OUR_FFT = "image = fftshift(ifft2(ifftshift(k), norm=ortho))"
 RAW_SUFFIXES = (".dat", ".7", ".lab", ".raw")
@@ -134,6 +135,6 @@ def contrast(value: object) -> str | None:
     """
     if value is None:
         return None
-    if not isinstance(value, str) or not re.fullmatch(r"[\w*+-]{1,16}", value):
+    if not isinstance(value, str) or not is_contrast(value):
         raise ValueError("contrast must be one short word such as T2-FLAIR")
     return value

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from ..bench.acquisition import Acquisition, ComplexArray, KSpace
+from ..bench.acquisition import Acquisition, ComplexArray, KSpace, Provenance
 from ..bench.errors import HalfscanError, one_line
 from ..bench.identity import private_id, public_id
 from ..bench.splits import SPLITS, read_splits
+from .sidecar import contrast
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,28 @@ class Source:
         """The same of what there is one a slice of."""
         first, stop = _central(len(slices), self.max_slices)
         return slices[first:stop]
+
+
+def check_provenance(stated: str | None) -> None:
+    """Refuses a `dataset.provenance` that is none.
+
+    Raises:
+        HalfscanError: naming those that are.
+    """
+    if stated is not None and stated not in set(Provenance):
+        raise HalfscanError(f"dataset.provenance={stated} is unknown: use {', '.join(Provenance)}")
+
+
+def check_contrast(stated: str | None) -> None:
+    """Refuses a `dataset.contrast` that might name a patient.
+
+    Raises:
+        HalfscanError: it is no short word.
+    """
+    try:
+        contrast(stated)
+    except ValueError as error:
+        raise HalfscanError(f"dataset.contrast={stated}: {error}") from error
 
 
 def open_all(units: Iterable[Unit], opened: Callable[[Unit], Iterable[Acquisition]]) -> list[Acquisition]:

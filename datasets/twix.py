@@ -12,7 +12,7 @@ from typing import IO
 from ..bench.acquisition import Acquisition, ComplexArray, KSpace, Provenance
 from ..bench.errors import HalfscanError, one_line
 from .padding import acquired_lines
-from .source import Source, open_all, pseudonyms, readable, unchanged
+from .source import Source, check_provenance, open_all, pseudonyms, readable, unchanged
 from .survey import survey
 from .twix_file import SUFFIXES, Measurement, known_by_its_head, measurements
 from .twix_header import TwixHeader
@@ -36,8 +36,7 @@ class Twix(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.provenance is not None and self.provenance not in set(Provenance):
-            raise HalfscanError(f"dataset.provenance={self.provenance} is unknown: use {', '.join(Provenance)}")
+        check_provenance(self.provenance)
 
     def recognises(self, path: Path) -> bool:
         return path.suffix.lower() in SUFFIXES and path.is_file() and known_by_its_head(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from ..errors import HalfscanError, one_line
+from ..identity import is_contrast
 
 Arm: TypeAlias = Literal["reference", "candidate"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
@@ -73,7 +74,7 @@ def read_pairs(path: Path) -> list[PairLine]:
         unique=("pair",),
     ):
         contrast = cells["contrast"] or None
-        if contrast and not re.fullmatch(r"[\w*+-]{1,16}", contrast):
+        if contrast and not is_contrast(contrast):
             raise HalfscanError(f"{where}: contrast must be one short word such as T2-FLAIR")
         found.append(
             PairLine(
