@@ -120,6 +120,8 @@ class Images:
     """(slice, ky, kx), images, ky down a picture and kx along its rows, whichever way phase encoding ran."""
     affine_mm: npt.NDArray[np.float64] | None
     """(3, 4) that takes (slice, row, column, 1) to the patient's (left, posterior, superior) [mm]; None: unknown."""
+    acquired_mm: tuple[float, float] | None = None
+    """Size of a pixel (down a column, along a row) before the scanner interpolated [mm]; None: not stated."""
     caveat: str | None = None
     """What limits them as images."""
 

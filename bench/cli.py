@@ -165,11 +165,11 @@ def _pair_parser() -> argparse.ArgumentParser:
         "regions, blur, readers' scores. Prospective evidence, for which no raw data and no truth are needed.",
     )
     parser.add_argument("pairs", type=Path, metavar="PAIRS.csv", help="pair, reference, candidate[, reference_series, ...]")
-    parser.add_argument("overrides", nargs="*", help="as of `halfscan run`: claim=..., dataset.patient_pattern=..., out=...")
+    parser.add_argument("overrides", nargs="*", help="as of `halfscan run`: claim=..., dataset.contrast=..., out=...")
     parser.add_argument("--regions", type=Path, metavar="CSV", help="pair, region, slice, row, column, height, width[, against]")
     parser.add_argument("--readers", type=Path, metavar="CSV", help="pair, arm, reader, score[, item]")
     parser.add_argument(
-        "--pictures", type=Path, metavar="FOLDER", help="PNGs of the regions in both series; they show patients: keep them here"
+        "--pictures", type=Path, metavar="FOLDER", help="only draw the regions in both series; they show patients: keep them here"
     )
     return parser
 

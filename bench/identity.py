@@ -32,7 +32,7 @@ def private_id(local: str, key: bytes | None = None) -> str:
 def is_contrast(text: str) -> bool:
     """Whether a text is one short word such as T2-FLAIR: whatever is longer might name a patient, and contrasts leave this
     machine."""
-    return re.fullmatch(r"[\w*+-]{1,16}", text) is not None
+    return re.fullmatch(r"[\w*+-]{1,16}", text, re.ASCII) is not None
 
 
 def site_key() -> bytes:

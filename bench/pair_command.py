@@ -6,50 +6,92 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from .configuration import compose_run, to_plain
 from .errors import HalfscanError
-from .files import write_json
+from .files import why_unwritable, write_json
 from .job import Running, origin_tags, recorded
-from .manifest import Entry
-from .pair.study import Results, Study, measure, open_study
+from .manifest import Entry, sweeps_folder
+from .pair.study import Results, Study, measure, open_study, outline
 from .pair.tables import ARMS, Arm, read_pairs, read_readings, read_regions
 from .progress import progress
 from .rows import write_rows
 from .sources import module_of, source_hash
 from .sweep import plan_sweep
-from .tracking import ROWS
+from .tracking import ROWS, Store
 
 RECORD = "pairs.json"
 """Of the parent run's artifacts: registrations, regions and readers, of pseudonyms."""
+_SERIES = "series"
+"""Name of the tags by which a cell says which series it measured."""
 
 
 def run_pair(options: argparse.Namespace) -> None:
     """Opens and checks all pairs, registers the claims, measures both arms. The caller closes the sweep that was planned.
 
+    With `--pictures` it draws where the regions lie, and measures nothing: what is drawn may still be drawn better.
+
     Raises:
         HalfscanError: bad input, before anything is measured.
     """
     config = _configuration(options.overrides)
+    if options.pictures and not options.regions:
+        raise HalfscanError(f"--pictures {options.pictures}: shows where regions lie, so give --regions")
+    if options.pictures and (why := why_unwritable(options.pictures)):
+        raise HalfscanError(f"--pictures {options.pictures}: can't be written ({why})")
     lines = read_pairs(options.pairs)
     names = [line.name for line in lines]
     regions = read_regions(options.regions, names) if options.regions else {}
     readings = read_readings(options.readers, names) if options.readers else {}
     with progress("pairs", len(lines)) as advance:
         study = open_study(lines, regions, readings, config["dataset"], advance)
+    if options.pictures:
+        _look(study, options.pictures)
+        return
     entries = tuple(_entry(study, arm, config["dataset"]) for arm in ARMS)
-    with plan_sweep(entries, ("arm",), config) as plan:
-
-        @cache
-        def results() -> Results:
-            with progress("registered", len(study.pairs)) as advance:
-                return measure(study, options.pictures, advance)
-
+    with plan_sweep(entries, ("arm",), config, lambda store, out: _known(study, store, out)) as plan:
+        if not plan.remaining:
+            return
+        outcome = _measured(study)
         for entry, arm in zip(entries, ARMS, strict=True):
             if entry in plan.remaining:
-                recorded(plan.manifest, entry, lambda running, arm=arm: _log(running, arm, study, results(), config))  # type: ignore[misc]
+                recorded(plan.manifest, entry, partial(_log, arm=arm, study=study, outcome=outcome, config=config))
+
+
+def _measured(study: Study) -> Results | Exception:
+    """What was measured, or why nothing was: a cell records it."""
+    try:
+        with progress("measured", len(study.pairs)) as advance:
+            return measure(study, advance)
+    except Exception as error:
+        return error
+
+
+def _look(study: Study, pictures: Path) -> None:
+    with progress("drawn", len(study.pairs)) as advance:
+        found = outline(study, pictures, advance)
+    for number, one in enumerate(found, 1):
+        down, along = one.shift_mm
+        said = f"moved {down:+.2f} mm down, {along:+.2f} mm along the rows, turned {one.rotation_deg:+.1f}°"
+        print(f"pair {number}: {said}, correlation {one.correlation:.3f}" + (f": {one.reason}" if one.reason else ""))
+    print(f"{pictures}: the regions in both series. Nothing was measured: the same command without --pictures does.")
+
+
+def _known(study: Study, store: Store, out: Path) -> int:
+    """Both arms, where any series was measured before: regions are redrawn and pairs left out for what it showed."""
+    seen = store.marks(_SERIES)
+    for path in sweeps_folder(out).glob(f"*/{RECORD}"):
+        try:
+            seen |= set(json.loads(path.read_text("utf-8"))["series"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return len(ARMS) if seen & set(study.series) else 0
+
+
+_LEFT = ("dataset.path", "dataset.series", "dataset.patient_pattern", "dataset.max_slices", "dataset.splits", "dataset.split")
 
 
 def _configuration(words: list[str]) -> dict[str, Any]:
@@ -58,10 +100,11 @@ def _configuration(words: list[str]) -> dict[str, Any]:
         name = word.lstrip("+~").partition("=")[0]
         if name.split(".")[0] not in ("dataset", "claim", "claims", "out", "tracking"):
             raise HalfscanError(f"{word}: nothing is undersampled or reconstructed here: give claim, dataset, out or tracking")
+        if name in _LEFT:
+            raise HalfscanError(f"{word}: the table of pairs says which series, of whom, and all of their slices count")
     chosen = [] if any(word.startswith("dataset=") for word in words) else ["dataset=dicom"]
     # Each line of the table has its own.
-    path = [] if any(word.startswith("dataset.path=") for word in words) else ["dataset.path=."]
-    return to_plain(compose_run([*chosen, *path, *words], ["dataset", "claims", "out", "tracking"]))
+    return to_plain(compose_run([*chosen, "dataset.path=.", *words], ["dataset", "claims", "out", "tracking"]))
 
 
 def _entry(study: Study, arm: Arm, dataset: Mapping[str, Any]) -> Entry:
@@ -70,8 +113,10 @@ def _entry(study: Study, arm: Arm, dataset: Mapping[str, Any]) -> Entry:
     return Entry(key=key, digest=key, overrides=(f"arm={arm}",))
 
 
-def _log(running: Running, arm: Arm, study: Study, results: Results, config: Mapping[str, Any]) -> None:
-    manifest, entry, rows = running.manifest, running.entry, results.rows[arm]
+def _log(running: Running, *, arm: Arm, study: Study, outcome: Results | Exception, config: Mapping[str, Any]) -> None:
+    if isinstance(outcome, Exception):
+        raise outcome
+    manifest, entry, rows = running.manifest, running.entry, outcome.rows[arm]
     run_id = running.start(f"scanner arm={arm}")
     folder = manifest.cell_folder(entry)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +128,11 @@ def _log(running: Running, arm: Arm, study: Study, results: Results, config: Map
         manifest_digest=study.digest,
         training=None,
         picture=None,
-        tags={**origin_tags(rows[0]), "halfscan.pictures": "none: patients' images stay where they are"},
+        tags={
+            **origin_tags(rows[0]),
+            **Store.marked(_SERIES, study.series),
+            "halfscan.pictures": "none: patients' images stay where they are",
+        },
     )
-    write_json(manifest.folder / RECORD, results.record)
+    write_json(manifest.folder / RECORD, outcome.record)
     running.store.log_file(manifest.parent_run, manifest.folder / RECORD)

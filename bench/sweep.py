@@ -54,13 +54,19 @@ def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan
 
 
 @contextmanager
-def plan_sweep(entries: Sequence[Entry], swept: Sequence[str], config: Mapping[str, Any]) -> Iterator[Plan]:
+def plan_sweep(
+    entries: Sequence[Entry],
+    swept: Sequence[str],
+    config: Mapping[str, Any],
+    known: Callable[[Store, Path], int] | None = None,
+) -> Iterator[Plan]:
     """Holds a sweep of these cells for this process: manifest and claims written, parent run open.
 
     Args:
         entries: its cells.
         swept: names of the settings that vary between them.
         config: plain; its `tracking`, `out` and `claims`.
+        known: (store, output folder) → how many cells' data had been scored before; default: those whose images were.
 
     Raises:
         HalfscanError: a claim that is none, or another process runs this sweep.
@@ -73,7 +79,7 @@ def plan_sweep(entries: Sequence[Entry], swept: Sequence[str], config: Mapping[s
     with exclusive(sweeps_folder(out) / identity):
         parent = store.find_sweep(identity)
         children = store.children(parent) if parent else {}
-        first = _first_start(out, identity, entries if specs else (), store)
+        first = _first_start(out, identity, store, known or (lambda store, out: _known_images(entries, store, out)), bool(specs))
         manifest = SweepManifest(
             sweep_id=identity,
             parent_run=parent or store.start_sweep(identity),
@@ -204,15 +210,18 @@ class _FirstStart:
     known_before: int
 
 
-def _first_start(out: Path, identity: str, entries: Sequence[Entry], store: Store) -> _FirstStart:
+def _first_start(out: Path, identity: str, store: Store, known: Callable[[Store, Path], int], claimed: bool) -> _FirstStart:
     """Of the sweep: claims must not look older than they are, nor ignorant of cells that somebody had seen by then."""
     path = sweeps_folder(out) / identity / "sweep.json"
     if path.exists():
         first = read_manifest(path)
         return _FirstStart(first.created_at, first.known_before)
+    return _FirstStart(datetime.now(UTC).isoformat(timespec="seconds"), known(store, out) if claimed else 0)
+
+
+def _known_images(entries: Sequence[Entry], store: Store, out: Path) -> int:
     seen = store.finished_digests(entry.digest for entry in entries)
-    known = sum(entry.digest in seen or (out / "images" / entry.digest).exists() for entry in entries)
-    return _FirstStart(datetime.now(UTC).isoformat(timespec="seconds"), known)
+    return sum(entry.digest in seen or (out / "images" / entry.digest).exists() for entry in entries)
 
 
 def _swept(jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:

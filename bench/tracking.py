@@ -46,6 +46,8 @@ VERDICTS = "verdicts"
 _KIND, _KEY, _SWEEP = "halfscan.kind", "halfscan.key", "halfscan.sweep"
 _NOTE = "mlflow.note.content"
 _TRIES = 3
+_MARKS_A_TAG = 200
+"""Marks are of some twenty characters, and a tag holds 5,000."""
 _PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
 
 
@@ -241,6 +243,15 @@ class Store:
                 if self._search(f"tags.`halfscan.digest` = '{digest}' and attributes.status = 'FINISHED'", 1)
             }
 
+    def marks(self, name: str) -> set[str]:
+        """What the experiment's cells were marked with under a name (`marked`)."""
+        with self._talking():
+            found = self._search(f"tags.`halfscan.{name}.0` LIKE '%'")
+        prefix = f"halfscan.{name}."
+        return {
+            one for run in found for key, value in run.data.tags.items() if key.startswith(prefix) for one in value.split(",")
+        }
+
     def children(self, parent: str) -> dict[str, tuple[str, str]]:
         """Key → (run id, status) of a sweep's cells."""
         return {key: (child.run_id, child.status) for key, child in self.describe_children(parent).items()}
@@ -348,6 +359,12 @@ class Store:
             self.client.log_artifacts(run_id, folder)
             if picture is not None:
                 self.client.log_artifact(run_id, str(picture))
+
+    @staticmethod
+    def marked(name: str, values: Sequence[str]) -> dict[str, str]:
+        """Tags that mark a cell with many short values: a tag holds a few thousand characters."""
+        chunks = [values[start : start + _MARKS_A_TAG] for start in range(0, len(values), _MARKS_A_TAG)]
+        return {f"halfscan.{name}.{number}": ",".join(chunk) for number, chunk in enumerate(chunks)}
 
     def _log_dataset(self, run_id: str, row: Row, digest: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -161,6 +161,7 @@ class Dicom(Source):
                 # The header's duration is that of all temporal positions together.
                 timing = replace(timing, total_s=None, total_within_s=None)
             lossy = "lossily compressed" if any(frame.lossy for frame in stack) else None
+            derived = "computed from other images (DERIVED)" if any(frame.derived for frame in stack) else None
             patient, volume = self._names(first, number if len(volumes) > 1 else None)
             yield Acquisition(
                 kspace=kspace,
@@ -170,7 +171,12 @@ class Dicom(Source):
                 provenance=Provenance.PROCESSED,
                 # Of an image, nobody knows which lines were: none is padding that could be told from the others.
                 acquired=np.ones(kspace.size("ky"), dtype=bool),
-                images=Images(stack=self.central(shown), affine_mm=affine_mm(self.central_part(stack)), caveat=lossy),
+                images=Images(
+                    stack=self.central(shown),
+                    affine_mm=affine_mm(self.central_part(stack)),
+                    acquired_mm=_acquired_mm(stack),
+                    caveat="; ".join(filter(None, (lossy, derived))) or None,
+                ),
                 timing=timing,
                 voxel_mm=_voxel_mm(first, along),
                 field_strength_t=_one([frame.field_strength_t for frame in stack]),
@@ -232,6 +238,15 @@ def _voxel_mm(first: Frame, along: str) -> tuple[float, float, float] | None:
         return None
     rows, columns = first.spacing_mm
     return (first.thickness_mm, *_in_plane(along, (rows, columns)))
+
+
+def _acquired_mm(stack: Sequence[Frame]) -> tuple[float, float] | None:
+    """The field of view over the lines that were acquired of it, down a column and along a row."""
+    first, acquired = stack[0], _one([frame.acquired for frame in stack])
+    if acquired is None or first.spacing_mm is None:
+        return None
+    rows, columns = first.spacing_mm
+    return rows * first.pixels.rows / acquired[0], columns * first.pixels.columns / acquired[1]
 
 
 def _unanimous(timings: Sequence[Timing]) -> Timing:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_LONGEST_S = 86_400.0
+_SHORTEST_S, _LONGEST_S = 1.0, 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ PRIVATE_TAGS = tuple(
 
 
 def duration(standard: float | None, header: Any, tr_s: float | None) -> Duration | None:
-    """The standard's duration, else a vendor's; None where there is none, or one shorter than a single TR.
+    """The standard's duration, else a vendor's; None where neither is as long as one TR, or a second where TR is not stated.
 
     United Imaging writes the window of one readout into the standard's tag (dcm2niix, issue 225).
 
@@ -86,8 +86,9 @@ def duration(standard: float | None, header: Any, tr_s: float | None) -> Duratio
         tr_s: repetition time [s].
     """
     stated = None if standard is None or not math.isfinite(standard) else _plausible(standard, 0.0)
-    found = stated or next((one for vendor in _VENDORS if (one := _private(header, vendor))), None)
-    return None if found is None or (tr_s is not None and found.seconds < tr_s) else found
+    found = (stated, *(_private(header, vendor) for vendor in _VENDORS))
+    shortest = _SHORTEST_S if tr_s is None else tr_s
+    return next((one for one in found if one is not None and one.seconds >= shortest), None)
 
 
 def _private(header: Any, vendor: _Private) -> Duration | None:

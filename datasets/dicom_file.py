@@ -28,6 +28,7 @@ TAGS = (
     *("SOPClassUID", "ImageType", "SeriesNumber", "EchoNumbers", "TemporalPositionIdentifier"),
     *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames"),
     *("PhotometricInterpretation", "SamplesPerPixel", "LossyImageCompression", "RescaleSlope", "RescaleIntercept"),
+    *("AcquisitionMatrix", "MRAcquisitionFrequencyEncodingSteps", "MRAcquisitionPhaseEncodingStepsInPlane"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "InPlanePhaseEncodingDirection"),
     *("RepetitionTime", "EchoTime", "EchoTrainLength", "NumberOfAverages", "AcquisitionDuration", "MagneticFieldStrength"),
     *("ScanningSequence", "SequenceVariant", "EchoPulseSequence", "MultipleSpinEcho", "EchoPlanarPulseSequence"),
@@ -81,6 +82,10 @@ class Frame:
     timing: Timing
     field_strength_t: float | None
     lossy: bool
+    derived: bool
+    """Computed from other images."""
+    acquired: tuple[int, int] | None
+    """(rows, columns) that were acquired, before the scanner interpolated."""
 
     @property
     def file(self) -> Path:
@@ -173,7 +178,24 @@ def _frame(file: Path, header: Any, pixels: Pixels, index: int, series: str, sai
         timing=_timing(said, header),
         field_strength_t=field_strength or None,
         lossy=said.word("LossyImageCompression") == "01",
+        derived=said.word("ImageType").upper() == "DERIVED",
+        acquired=_acquired(said, phase),
     )
+
+
+def _acquired(said: _Said, phase: str | None) -> tuple[int, int] | None:
+    """AcquisitionMatrix is (frequency rows, frequency columns, phase rows, phase columns), half of them zero."""
+    matrix = said.numbers("AcquisitionMatrix", 4)
+    if matrix is not None:
+        rows, columns = max(matrix[0], matrix[2]), max(matrix[1], matrix[3])
+    else:
+        frequency, steps = (
+            said.number("MRAcquisitionFrequencyEncodingSteps"),
+            said.number("MRAcquisitionPhaseEncodingStepsInPlane"),
+        )
+        rows, columns = (steps or 0, frequency or 0) if phase == "COL" else (frequency or 0, steps or 0)
+        rows, columns = (rows, columns) if phase else (0, 0)
+    return (int(rows), int(columns)) if min(rows, columns) >= 1 else None
 
 
 def _timing(said: _Said, header: Any) -> Timing:

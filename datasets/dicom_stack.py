@@ -53,6 +53,8 @@ def affine_mm(frames: Sequence[Frame]) -> npt.NDArray[np.float64] | None:
     if first.orientation is None or first.position_mm is None or last.position_mm is None or first.spacing_mm is None:
         return None
     along_row, down_column = np.array(first.orientation).reshape(2, 3)
+    if not _directions(along_row, down_column) or min(first.spacing_mm) <= 0:
+        return None
     start = np.array(first.position_mm)
     if len(frames) > 1:
         step = (np.array(last.position_mm) - start) / (len(frames) - 1)
@@ -80,7 +82,7 @@ def _normal(frames: Sequence[Frame]) -> npt.NDArray[np.float64]:
             f"{_named(frames)} lie in several directions, as a localiser's do: move it away, or name others by dataset.series"
         )
     row, column = directions[0].reshape(2, 3)
-    if abs(row @ row - 1) > 0.01 or abs(column @ column - 1) > 0.01 or abs(row @ column) > 0.01:
+    if not _directions(row, column):
         raise HalfscanError(f"{_named(frames)}: ImageOrientationPatient is no pair of directions: is it whole?")
     described: dict[str, Callable[[Frame], object]] = {
         "matrix": lambda frame: (frame.pixels.rows, frame.pixels.columns),
@@ -94,6 +96,11 @@ def _normal(frames: Sequence[Frame]) -> npt.NDArray[np.float64]:
     if len({frame.patient for frame in frames}) > 1:
         raise HalfscanError(f"{_named(frames)} are of several patients by their headers: part them")
     return np.cross(row, column)
+
+
+def _directions(row: npt.NDArray[np.float64], column: npt.NDArray[np.float64]) -> bool:
+    """Whether two vectors are of length 1 and at right angles."""
+    return bool(max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)) <= 0.01)
 
 
 def _place(frame: Frame, normal: npt.NDArray[np.float64]) -> float:

@@ -41,22 +41,31 @@ def _reduction(claim: ClaimSpec, pairs: Sequence[tuple[Row, Row]]) -> Quantity:
     method = "measured" if recorded else "modelled"
     if claim.time_baseline != "reference":
         name = f"reduction_{claim.time_baseline}"
-        ends = [_mean([getattr(row, f"{name}{end}") for _, row in pairs]) for end in ("", "_low", "_high")]
-        if ends[0] is None:
+        value, low, high = (_mean([getattr(row, f"{name}{end}") for _, row in pairs]) for end in ("", "_low", "_high"))
+        if value is None:
             return Quantity.unmeasured("1", f"no scan of the {claim.time_baseline} baseline: claim against the reference")
-        return Quantity(value=ends[0], unit="1", method=method, low=ends[1], high=ends[2])
+        return Quantity(value=value, unit="1", method=method, low=low, high=high)
     if missing := sum(None in (ours.scan_s, theirs.scan_s) for ours, theirs in pairs):
         why = next((row.reasons["scan_s"] for pair in pairs for row in pair if "scan_s" in row.reasons), "not recorded")
         return Quantity.unmeasured("1", f"{missing} of {len(pairs)} pairs lack seconds: {why}")
 
-    def shorter(of_reference: str, of_candidate: str) -> float:
-        whole = math.fsum(getattr(ours, of_reference) for ours, _ in pairs)
-        return 1 - math.fsum(getattr(theirs, of_candidate) for _, theirs in pairs) / whole
-
-    # What a model assumes holds of both arms at once; recorded numbers are rounded each by itself.
-    low, high = ("scan_low_s", "scan_high_s") if not recorded else ("scan_high_s", "scan_low_s")
-    found = [shorter("scan_s", "scan_s"), shorter("scan_low_s", low), shorter("scan_high_s", high)]
+    if recorded:
+        # Each is rounded by itself, and where one patient had no shorter scan the claim does not hold of all.
+        each = [
+            1 - getattr(theirs, two) / getattr(ours, one)
+            for ours, theirs in pairs
+            for one, two in (("scan_low_s", "scan_high_s"), ("scan_high_s", "scan_low_s"))
+        ]
+        return Quantity(value=_shorter(pairs, "scan_s"), unit="1", method=method, low=min(each), high=max(each))
+    # What a model assumes holds of both arms at once.
+    found = [_shorter(pairs, end) for end in ("scan_s", "scan_low_s", "scan_high_s")]
     return Quantity(value=found[0], unit="1", method=method, low=min(found), high=max(found))
+
+
+def _shorter(pairs: Sequence[tuple[Row, Row]], column: str) -> float:
+    """Of all seconds together."""
+    ours, theirs = (math.fsum(getattr(pair[arm], column) for pair in pairs) for arm in range(2))
+    return 1 - theirs / ours
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

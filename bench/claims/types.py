@@ -217,7 +217,7 @@ class TimeResult:
     @property
     def uncertain(self) -> str:
         """What the range of the reduction is that of."""
-        return "the recorded seconds' rounding" if self.recorded else "the timing assumptions"
+        return "all pairs and their seconds' rounding" if self.recorded else "the timing assumptions"
 
     @property
     def result(self) -> Result:

@@ -56,8 +56,8 @@ def _cap(verdict: Verdict, registration: Registration) -> tuple[Cap, list[str]]:
         why.append("exploratory: the sweep was not started with this claim, so it can't support it")
     elif registration.known_before:
         why.append(
-            f"exploratory: {registration.known_before} cells had been reconstructed before the sweep was started with this "
-            "claim, so it was not stated in ignorance of them"
+            f"exploratory: {registration.known_before} cells had been reconstructed or measured before the sweep was started "
+            "with this claim, so it was not stated in ignorance of them"
         )
     if verdict.evidence == Evidence.SIMULATED:
         return "demonstration", [*why, "demonstration: k-space that no scanner measured as it is supports no claim"]

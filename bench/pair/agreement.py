@@ -13,6 +13,8 @@ from ..quantity import Quantity
 from .tables import Reading
 
 RESAMPLES = 2000
+_DEFINED = 0.95
+"""Share of resamples that must have a kappa, for an interval of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,8 @@ def agreements(readings: Mapping[str, Sequence[Reading]], patients: Mapping[str,
 def quadratic_kappa(scores: npt.NDArray[np.float64]) -> float | None:
     """Kappa of (2, cases) scores, weighted by their squared difference; None where both are one and the same score throughout."""
     one, two = scores
-    by_chance = float(((one[:, None] - two[None, :]) ** 2).mean())
+    # The mean over all pairs of cases of their squared difference.
+    by_chance = float(one.var() + two.var() + (one.mean() - two.mean()) ** 2)
     return None if by_chance == 0 else 1 - float(((one - two) ** 2).mean()) / by_chance
 
 
@@ -67,5 +70,8 @@ def _with_interval(scores: npt.NDArray[np.float64], patients: Sequence[str]) -> 
     rng = np.random.default_rng(0)
     drawn = (np.concatenate([cases[at] for at in rng.integers(len(names), size=len(names))]) for _ in range(RESAMPLES))
     found = [kappa for chosen in drawn if (kappa := quadratic_kappa(scores[:, chosen])) is not None]
+    if len(found) < _DEFINED * RESAMPLES or min(found) == max(found):
+        few = "too few differing scores for a confidence interval"
+        return Quantity(value=value, unit="1", method="measured", reason=few)
     low, high = np.percentile(found, [2.5, 97.5])
     return Quantity(value=value, unit="1", method="measured", low=min(float(low), value), high=max(float(high), value))

@@ -3,7 +3,8 @@
 A region's SNR is its mean over its standard deviation, its CNR the difference of two means over the root mean square of both
 standard deviations, as in the comparisons that shortened protocols were cleared by (SubtleMR, K191688). Structure inside a
 region counts as noise, in both arms alike. A filter raises SNR: read it beside the blur, which noise in turn lowers.
-Blur: Crété-Roffet et al., SPIE 6492:64920I, 2007, as `skimage.measure.blur_effect` has it, 0 sharp to 1 blurred.
+Blur: Crété-Roffet et al., SPIE 6492:64920I, 2007, as `skimage.measure.blur_effect` has it, 0 sharp to 1 blurred, over the
+slices and the rectangle that both series show: air around an object changes it as much as a filter does.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..acquisition import Acquisition, Images
 from ..quantity import Quantity
-from .registration import AGREE, Registration
+from .registration import Registration
 from .tables import ARMS, Arm, Region
 
 Array = npt.NDArray[np.float64]
+Box = tuple[slice, slice]
 SMALLEST = 16
 """Pixels of a region: the standard deviation of fewer is not known to 20 %."""
-_SAME = 0.02
-"""Share by which the sizes of both series' voxels may differ."""
+_SAME = 0.01
+"""Share by which the sizes of both series' voxels may differ, and their volume."""
+_ACQUIRED = 0.05
+"""Share by which the sizes of the acquired pixels may: headers count lines in ways of their own."""
+_WHOLE = 0.9
+"""Share of a region that the candidate must show."""
 _CONTENT = 0.1
+"""Of the brightest slice's energy: slices below that show nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +68,22 @@ def places(reference: Images, candidate: Images, registration: Registration, reg
 
 
 def _carried(candidate: Images, registration: Registration, region: Region) -> Place | str:
-    if not registration.agrees:
-        said = f"both series agree by a correlation of {registration.correlation:.2f} alone"
-        return f"{said}: {AGREE} is needed to carry a region over"
-    slices, rows, columns = candidate.stack.shape
-    middle = ((rows - 1) / 2, (columns - 1) / 2)
-    heights = [float((registration.to_reference @ [number, *middle, 1])[0]) for number in range(slices)]
-    nearest = int(np.argmin([abs(height - region.slice) for height in heights]))
-    if abs(heights[nearest] - region.slice) > 0.5:
-        return "the candidate has no slice within half a slice's step of the region's"
+    if registration.reason is not None:
+        return registration.reason
+    number = dict(registration.slices).get(region.slice)
+    if number is None:
+        return "the candidate has no slice within a quarter of a step of the region's"
+    rows, columns = candidate.stack.shape[1:]
     down, along = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
     matrix = registration.to_reference[1:]
-    start = matrix[:, 0] * nearest + matrix[:, 3]
+    start = matrix[:, 0] * number + matrix[:, 3]
     row, column = (matrix[at, 1] * down + matrix[at, 2] * along + start[at] for at in range(2))
     inside = (row >= region.row - 0.5) & (row < region.row + region.height - 0.5)
     inside &= (column >= region.column - 0.5) & (column < region.column + region.width - 0.5)
-    return Place(slice=nearest, inside=inside)
+    whole = region.height * region.width / abs(float(np.linalg.det(matrix[:, 1:3])))
+    if inside.sum() < _WHOLE * whole - 1:
+        return "the region lies partly outside the candidate's field of view"
+    return Place(slice=number, inside=inside)
 
 
 def patches(
@@ -102,23 +108,23 @@ def _patch(values: Array) -> Patch | str:
 
 
 def scores(
-    pair: Mapping[Arm, Acquisition], found: Mapping[Arm, Patches], regions: Sequence[Region]
+    pair: Mapping[Arm, Acquisition], found: Mapping[Arm, Patches], regions: Sequence[Region], registration: Registration
 ) -> dict[Arm, dict[str, Quantity]]:
     """`snr@pair`, `cnr@pair` and `blur@pair` of both arms; what one arm lacks is null in both."""
-    unlike = _unlike(pair)
+    unlike = registration.reason or _unlike(pair)
+    against = [(one.name, one.against) for one in regions if one.against]
+    # Contrast that has turned round is no contrast kept: it has the reference's sign.
+    signs = {both: _sign(found["reference"], *both) for both in against}
     scored: dict[Arm, dict[str, Quantity]] = {}
     for arm in ARMS:
         scored[arm] = {
             "snr@pair": _mean([_snr(found[arm][region.name]) for region in regions], "no region was drawn"),
             "cnr@pair": _mean(
-                [_cnr(found[arm][one.name], found[arm][one.against]) for one in regions if one.against],
+                [_cnr(found[arm][one], found[arm][other], signs[one, other]) for one, other in against],
                 "no region was drawn against another",
             ),
+            "blur@pair": Quantity.unmeasured("1", unlike) if unlike else _blur(_common(pair, arm, registration)),
         }
-    images = {arm: pair[arm].images for arm in ARMS}
-    for arm, one in images.items():
-        assert one is not None
-        scored[arm]["blur@pair"] = Quantity.unmeasured("1", unlike) if unlike else _blur(one)
     for name in scored["reference"]:
         reasons = [unlike] if unlike else [why for arm in ARMS if (why := scored[arm][name].reason)]
         if reasons:
@@ -133,10 +139,21 @@ def _unlike(pair: Mapping[Arm, Acquisition]) -> str | None:
     ours, theirs = (sizes[arm] for arm in ARMS)
     if ours is None or theirs is None:
         return "a header does not say how large its voxels are"
-    if any(abs(one / two - 1) > _SAME for one, two in zip(ours, theirs, strict=True)):
-        said = " and ".join(" × ".join(f"{side:.3g}" for side in size) for size in (ours, theirs))
-        return f"voxels of {said} mm: SNR and blur of unlike voxels don't compare"
+    if _apart(ours, theirs) > _SAME or abs(math.prod(ours) / math.prod(theirs) - 1) > _SAME:
+        return f"voxels of {_sized(ours)} and {_sized(theirs)} mm: SNR and blur of unlike voxels don't compare"
+    acquired = [images.acquired_mm for arm in ARMS if (images := pair[arm].images) is not None]
+    if None not in acquired and _apart(*acquired) > _ACQUIRED:  # type: ignore[arg-type]
+        said = " and ".join(_sized(one) for one in acquired if one is not None)
+        return f"acquired pixels of {said} mm, interpolated to one size: SNR and blur don't compare"
     return None
+
+
+def _apart(one: Sequence[float], other: Sequence[float]) -> float:
+    return max(abs(ours / theirs - 1) for ours, theirs in zip(one, other, strict=True))
+
+
+def _sized(size: Sequence[float]) -> str:
+    return " × ".join(f"{side:.3g}" for side in size)
 
 
 def _voxel(acquisition: Acquisition) -> tuple[float, float, float] | None:
@@ -152,10 +169,15 @@ def _snr(patch: Patch | str) -> float | str:
     return patch if isinstance(patch, str) else patch.mean / patch.deviation
 
 
-def _cnr(one: Patch | str, other: Patch | str) -> float | str:
+def _sign(found: Patches, one: str, other: str) -> float:
+    ours, theirs = found[one], found[other]
+    return 1.0 if isinstance(ours, str) or isinstance(theirs, str) else math.copysign(1.0, ours.mean - theirs.mean)
+
+
+def _cnr(one: Patch | str, other: Patch | str, sign: float) -> float | str:
     if isinstance(one, str) or isinstance(other, str):
         return one if isinstance(one, str) else str(other)
-    return abs(one.mean - other.mean) / math.sqrt((one.deviation**2 + other.deviation**2) / 2)
+    return sign * (one.mean - other.mean) / math.sqrt((one.deviation**2 + other.deviation**2) / 2)
 
 
 def _mean(values: Sequence[float | str], none: str) -> Quantity:
@@ -166,17 +188,38 @@ def _mean(values: Sequence[float | str], none: str) -> Quantity:
     return Quantity(value=math.fsum(map(float, values)) / len(values), unit="1", method="measured")
 
 
-def _blur(images: Images) -> Quantity:
+def _common(pair: Mapping[Arm, Acquisition], arm: Arm, registration: Registration) -> list[Array]:
+    """What both series show, a slice each, on one's own pixels."""
+    ours, theirs = (images.stack.shape[1:] for one in ARMS if (images := pair[one].images) is not None)
+    matrix = registration.to_reference[1:]
+    # Directions agree to 2°, and a head turns little: the rectangle is that of both axes.
+    scale = np.diag(matrix[:, 1:3])
+    found = []
+    for at, number in registration.slices:
+        middle = (np.array(theirs) - 1) / 2
+        centre = matrix @ [number, *middle, 1]
+        first, last = centre - scale * middle, centre + scale * middle
+        low, high = np.maximum(first, 0), np.minimum(last, np.array(ours) - 1)
+        if arm == "candidate":
+            low, high = (low - first) / scale, (high - first) / scale
+        box = tuple(slice(round(float(a)), round(float(b)) + 1) for a, b in zip(low, high, strict=True))
+        images = pair[arm].images
+        assert images is not None
+        found.append(plane(images, at if arm == "reference" else number)[box])
+    return found
+
+
+def _blur(planes: Sequence[Array]) -> Quantity:
     """Mean over the slices that show something."""
     from skimage.measure import blur_effect
 
-    planes = range(images.stack.shape[0])
-    energies = [float((plane(images, number) ** 2).sum()) for number in planes]
-    shown = [number for number, energy in zip(planes, energies, strict=True) if energy > _CONTENT * max(energies) > 0]
+    if min(min(one.shape) for one in planes) < SMALLEST:
+        return Quantity.unmeasured("1", "both series share too small a field of view")
+    energies = [float((one**2).sum()) for one in planes]
+    shown = [one for one, energy in zip(planes, energies, strict=True) if energy > _CONTENT * max(energies) > 0]
     if not shown:
         return Quantity.unmeasured("1", "the series is empty")
-    values: list[Any] = [blur_effect(plane(images, number)) for number in shown]
-    return Quantity(value=float(np.mean(values)), unit="1", method="measured")
+    return Quantity(value=float(np.mean([blur_effect(one) for one in shown])), unit="1", method="measured")
 
 
 def plane(images: Images, number: int) -> Array:

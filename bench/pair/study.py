@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..acquisition import Acquisition, Dataset, record_digest
 from ..claims.types import Evidence
 from ..configuration import build
 from ..errors import HalfscanError, one_line
+from ..identity import private_id
 from ..quantity import Quantity
 from ..rows import Row, split_scores
 from .agreement import Agreement, agreements
@@ -38,6 +41,12 @@ _WHY = {
     "recon_s_per_slice": "the scanner reconstructed the images",
     "energy_j": "the scanner reconstructed the images",
 }
+_NAMED = 16
+"""Characters of a digest that tell series apart."""
+_WEIGHTING = 0.1
+"""Share by which TR or TE may differ without a word."""
+_VIEW = 0.95
+"""Share of the reference's field of view that is as good as all of it."""
 _FIELD = 0.02
 """Share by which field strengths of one scanner may be written differently."""
 
@@ -59,6 +68,11 @@ class Study:
     dataset: str
     pairs: tuple[Pair, ...]
     agreement: tuple[Agreement, ...]
+
+    @property
+    def series(self) -> list[str]:
+        """A name of every series, of its images alone: who sees it again, in another pair or with other regions, has seen it."""
+        return sorted(pair.arms[arm].digest[:_NAMED] for pair in self.pairs for arm in ARMS)
 
     @property
     def digest(self) -> str:
@@ -117,7 +131,7 @@ def open_study(
                 regions=regions.get(line.name, ()),
                 readings=readings.get(line.name, ()),
             )
-        except HalfscanError as error:
+        except (HalfscanError, OSError) as error:
             refused.append(f"pair {line.name}: {one_line(error)}")
         advance()
     used: dict[str, str] = {}
@@ -136,13 +150,20 @@ def _open(line: PairLine, arm: Arm, node: Mapping[str, Any]) -> Acquisition:
     chosen = {} if line.series[arm] is None else {"series": [line.series[arm]]}
     if chosen and "series" not in node:
         raise HalfscanError(f"{arm}_series is for DICOM: dataset={node['name']} has no series")
-    dataset: Dataset = build({**node, "path": str(line.paths[arm]), **chosen}, "dataset")
+    # The configuration's language would put another text in its place.
+    path = str(line.paths[arm])
+    if "${" in path:
+        raise HalfscanError(f"{path}: ${{ means something else here: rename it")
+    dataset: Dataset = build({**node, "path": path, **chosen}, "dataset")
     found = dataset.acquisitions()
     if len(found) != 1:
-        raise HalfscanError(f"{line.paths[arm]}: holds {len(found)} volumes, and the {arm} must be one: name it by {arm}_series")
+        raise HalfscanError(
+            f"{line.paths[arm]}: holds {len(found)} volumes, and the {arm} must be one: of several series name it by "
+            f"{arm}_series, of several echoes or times keep one"
+        )
     if found[0].images is None:
         raise HalfscanError(f"{line.paths[arm]}: a pair is of finished images, which dataset={node['name']} does not read")
-    return found[0]
+    return found[0] if line.patient is None else replace(found[0], patient=private_id(line.patient))
 
 
 def _check(arms: Mapping[Arm, Acquisition], regions: Sequence[Region]) -> None:
@@ -159,74 +180,119 @@ def _check(arms: Mapping[Arm, Acquisition], regions: Sequence[Region]) -> None:
     fields = ours.field_strength_t, theirs.field_strength_t
     if None not in fields and abs(fields[0] / fields[1] - 1) > _FIELD:  # type: ignore[operator]
         raise HalfscanError(f"its series were scanned at {fields[0]:g} T and {fields[1]:g} T: both must be of one scanner")
+    sequences = ours.timing.sequence, theirs.timing.sequence
+    if None not in sequences and sequences[0] != sequences[1]:
+        raise HalfscanError(f"its series are {sequences[0]} and {sequences[1]}: a pair is of one kind of sequence")
     assert ours.images is not None
     assert theirs.images is not None
-    overlap(ours.images, theirs.images)
+    _, common = overlap(ours.images, theirs.images)
     slices, rows, columns = ours.images.stack.shape
+    if len(common) < slices - 1:
+        raise HalfscanError(f"the candidate shows {len(common)} of the reference's {slices} slices: less was scanned, not faster")
     for region in regions:
         if region.slice >= slices or region.row + region.height > rows or region.column + region.width > columns:
             raise HalfscanError(f"region {region.name} lies outside the reference's {slices} slices of {rows} × {columns} pixels")
 
 
-def measure(study: Study, pictures: Path | None = None, advance: Callable[[], None] = lambda: None) -> Results:
+def _caveats(pair: Pair) -> list[str]:
+    """What limits a comparison without making it none."""
+    ours, theirs = (pair.arms[arm] for arm in ARMS)
+    said = []
+    for name, one, other in (
+        ("TR", ours.timing.tr_s, theirs.timing.tr_s),
+        ("TE", ours.timing.te_s, theirs.timing.te_s),
+    ):
+        if one is not None and other is not None and abs(one / other - 1) > _WEIGHTING:
+            said.append(f"{name} of {1000 * one:g} and {1000 * other:g} ms: another weighting")
+    images = _images(pair)
+    views = [np.linalg.norm(one.affine_mm[:, 1:3], axis=0) * one.stack.shape[1:] for one in images]
+    if any(second < _VIEW * first for first, second in zip(*views, strict=True)):
+        first, second = (" × ".join(f"{side:.0f}" for side in view) for view in views)
+        said.append(f"fields of view of {first} and {second} mm: the candidate's is smaller")
+    if any(one.acquired_mm is None for one in images):
+        said.append("what resolution was acquired is not stated")
+    return said
+
+
+def outline(study: Study, pictures: Path, advance: Callable[[], None] = lambda: None) -> list[Registration]:
+    """Draws the outlines of all regions in both series, and measures nothing.
+
+    Args:
+        study: opened.
+        pictures: folder of a PNG a pair and slice.
+        advance: called after each pair.
+    """
+    found = []
+    for number, pair in enumerate(study.pairs, 1):
+        ours, theirs = _images(pair)
+        found.append(register(ours, theirs))
+        # By the pair's number in its table: its name may be a patient's.
+        write_outlines(pictures, f"pair{number:03d}", pair.arms, found[-1], pair.regions)
+        advance()
+    return found
+
+
+def measure(study: Study, advance: Callable[[], None] = lambda: None) -> Results:
     """Registers and measures every pair.
 
     Args:
         study: opened.
-        pictures: folder of a PNG a pair and slice, with the outlines of its regions.
         advance: called after each pair.
     """
-    rows: dict[Arm, list[Row]] = {arm: [] for arm in ARMS}
-    registrations, records = [], []
     scored = [_measure_pair(pair, advance) for pair in study.pairs]
-    names = {name for _, _, found in scored for name in found["reference"]}
-    for number, (pair, (registration, found_patches, found)) in enumerate(zip(study.pairs, scored, strict=True), 1):
-        registrations.append(registration)
-        if pictures is not None:
-            # By the pair's number in its table: its name may be a patient's.
-            write_outlines(pictures, f"pair{number:03d}", pair.arms, registration, pair.regions)
-        records.append(_record(pair, registration, found_patches))
-        for arm in ARMS:
-            absent = {name: Quantity.unmeasured("1", "no reader scored it") for name in names - found[arm].keys()}
-            rows[arm].append(_row(study, pair, arm, {**found[arm], **absent}))
-    said = _assumed(registrations, study)
+    names = {name for one in scored for name in one.scores["reference"]}
+    said = _assumed([one.registration for one in scored], study)
     return Results(
-        rows={arm: [_with(row, said) for row in rows[arm]] for arm in ARMS},
-        record={"schema_version": 1, "pairs": records, "agreement": [_kappa(one) for one in study.agreement]},
+        rows={
+            arm: [_row(study, pair, arm, one, names, said) for pair, one in zip(study.pairs, scored, strict=True)] for arm in ARMS
+        },
+        record={
+            "schema_version": 1,
+            "series": study.series,
+            "pairs": [_record(pair, one) for pair, one in zip(study.pairs, scored, strict=True)],
+            "agreement": [_kappa(one) for one in study.agreement],
+        },
     )
 
 
-def _with(row: Row, said: Mapping[str, str]) -> Row:
-    return replace(row, assumptions=said)
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    registration: Registration
+    patches: Mapping[Arm, Mapping[str, Patch | str]]
+    scores: Mapping[Arm, Mapping[str, Quantity]]
 
 
 def _images(pair: Pair) -> list[Any]:
     return [pair.arms[arm].images for arm in ARMS]
 
 
-def _measure_pair(
-    pair: Pair, advance: Callable[[], None]
-) -> tuple[Registration, dict[Arm, dict[str, Patch | str]], dict[Arm, dict[str, Quantity]]]:
+def _measure_pair(pair: Pair, advance: Callable[[], None]) -> _Measured:
     ours, theirs = _images(pair)
     registration = register(ours, theirs)
     found = patches(ours, theirs, registration, pair.regions)
-    scored = scores(pair.arms, found, pair.regions)
+    scored = scores(pair.arms, found, pair.regions, registration)
     for arm in ARMS:
         for item in sorted({reading.item for reading in pair.readings}):
             given = [reading.score for reading in pair.readings if (reading.arm, reading.item) == (arm, item)]
-            scored[arm][f"reader_{item}@pair"] = Quantity(value=statistics.fmean(given), unit="1", method="measured")
+            scored[arm][f"reader_{item}@pair"] = (
+                # Whatever was read, it was not the same thing twice.
+                Quantity.unmeasured("1", registration.reason)
+                if registration.reason is not None
+                else Quantity(value=statistics.fmean(given), unit="1", method="measured")
+            )
     advance()
-    return registration, found, scored
+    return _Measured(registration=registration, patches=found, scores=scored)
 
 
-def _row(study: Study, pair: Pair, arm: Arm, scored: Mapping[str, Quantity]) -> Row:
+def _row(study: Study, pair: Pair, arm: Arm, measured: _Measured, names: Collection[str], said: Mapping[str, str]) -> Row:
     acquisition = pair.arms[arm]
     assert acquisition.images is not None
     timing = acquisition.timing
     seconds, within = timing.total_s, timing.total_within_s or 0.0
-    metrics, reasons = split_scores(dict(sorted(scored.items(), key=_place)))
+    absent = {name: Quantity.unmeasured("1", "no reader scored it") for name in names - measured.scores[arm].keys()}
+    metrics, reasons = split_scores(dict(sorted({**measured.scores[arm], **absent}.items(), key=_place)))
     if seconds is None:
-        reasons["scan_s"] = "its header has no duration (AcquisitionDuration, or the vendor's own tag)"
+        reasons["scan_s"] = "no duration of a whole scan that all its images state (AcquisitionDuration, or the vendor's own tag)"
     unknown: dict[str, Any] = dict.fromkeys(_UNKNOWN)
     return Row(
         **unknown,
@@ -237,7 +303,7 @@ def _row(study: Study, pair: Pair, arm: Arm, scored: Mapping[str, Quantity]) -> 
         contrast=pair.contrast,
         provenance=acquisition.provenance,
         evidence=Evidence.PROSPECTIVE,
-        caveat="; ".join(filter(None, (CAVEAT, acquisition.images.caveat))),
+        caveat="; ".join(filter(None, (CAVEAT, acquisition.images.caveat, *_caveats(pair)))),
         field_strength_t=acquisition.field_strength_t,
         slices=acquisition.images.stack.shape[0],
         coils=1,
@@ -248,6 +314,7 @@ def _row(study: Study, pair: Pair, arm: Arm, scored: Mapping[str, Quantity]) -> 
         scan_high_s=None if seconds is None else seconds + within,
         model=SCANNER,
         truth_shares_noise=False,
+        assumptions=said,
         metrics=metrics,
         reasons={**reasons, **_WHY},
     )
@@ -266,7 +333,7 @@ def _assumed(registrations: Sequence[Registration], study: Study) -> dict[str, s
     moved = [float((one.shift_mm[0] ** 2 + one.shift_mm[1] ** 2) ** 0.5) for one in registrations]
     turned = max(abs(one.rotation_deg) for one in registrations)
     agree = [one.correlation for one in registrations]
-    lost = sum(not one.agrees for one in registrations)
+    lost = sum(one.reason is not None for one in registrations)
     said = {
         "registration": (
             f"movement in the plane, {statistics.median(moved):.2f} mm in the median, {max(moved):.2f} mm and {turned:.1f}° at "
@@ -283,12 +350,13 @@ def _assumed(registrations: Sequence[Registration], study: Study) -> dict[str, s
     return said
 
 
-def _record(pair: Pair, registration: Registration, found: Mapping[Arm, Mapping[str, Patch | str]]) -> dict[str, Any]:
+def _record(pair: Pair, measured: _Measured) -> dict[str, Any]:
+    found = measured.patches
     return {
         "patient": pair.arms["reference"].patient,
         "volume": pair.arms["reference"].volume,
         "candidate_volume": pair.arms["candidate"].volume,
-        "registration": registration.as_dict(),
+        "registration": measured.registration.as_dict(),
         "voxel_mm": {arm: pair.arms[arm].voxel_mm for arm in ARMS},
         "seconds": {arm: pair.arms[arm].timing.total_s for arm in ARMS},
         "regions": [

@@ -29,6 +29,8 @@ class PairLine:
     series: Mapping[Arm, int | None]
     """Series number, where a path holds several."""
     contrast: str | None
+    patient: str | None
+    """Whose series they are, where headers don't tell; never leaves this process but as a pseudonym."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Reading:
 
 
 def read_pairs(path: Path) -> list[PairLine]:
-    """Pairs, by a CSV of pair, reference, candidate[, reference_series, candidate_series, contrast].
+    """Pairs, by a CSV of pair, reference, candidate[, reference_series, candidate_series, contrast, patient].
 
     Paths are taken from the file's own folder.
 
@@ -70,7 +72,7 @@ def read_pairs(path: Path) -> list[PairLine]:
     for where, cells in _lines(
         path,
         ("pair", "reference", "candidate"),
-        {"reference_series": "", "candidate_series": "", "contrast": ""},
+        dict.fromkeys(("reference_series", "candidate_series", "contrast", "patient"), ""),
         unique=("pair",),
     ):
         contrast = cells["contrast"] or None
@@ -79,9 +81,10 @@ def read_pairs(path: Path) -> list[PairLine]:
         found.append(
             PairLine(
                 name=_needed(where, cells, "pair"),
-                paths={arm: path.parent / Path(_needed(where, cells, arm)).expanduser() for arm in ARMS},
+                paths={arm: path.parent / _path(where, _needed(where, cells, arm)) for arm in ARMS},
                 series={arm: _whole(where, cells, f"{arm}_series") if cells[f"{arm}_series"] else None for arm in ARMS},
                 contrast=contrast,
+                patient=cells["patient"] or None,
             )
         )
     return found
@@ -128,6 +131,10 @@ def read_readings(path: Path, pairs: Sequence[str]) -> dict[str, tuple[Reading, 
         found.setdefault(_known(where, cells, pairs), []).append(
             (_needed(where, cells, "reader"), arm, item, _number(where, cells, "score"))
         )
+    spelt: dict[str, str] = {}
+    for name in (reader for lines in found.values() for reader, *_ in lines):
+        if spelt.setdefault(" ".join(name.casefold().split()), name) != name:
+            raise HalfscanError(f"{path}: reader {name} is written {spelt[' '.join(name.casefold().split())]} elsewhere: one way")
     numbers = {name: 1 + at for at, name in enumerate(sorted({reader for lines in found.values() for reader, *_ in lines}))}
     for pair, lines in found.items():
         scored = {(reader, item, arm) for reader, arm, item, _ in lines}
@@ -153,7 +160,12 @@ def _lines(
             lines = list(csv.reader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise HalfscanError(f"{path}: can't be read as CSV in UTF-8 ({one_line(error)})") from error
-    head = [name.strip() for name in lines[0]] if lines else []
+    head = [name.strip().casefold() for name in lines[0]] if lines else []
+    while head and not head[-1] and all(len(line) < len(head) or not line[len(head) - 1].strip() for line in lines):
+        # Spreadsheets write empty columns behind the last.
+        head.pop()
+    if len(head) == 1 and (";" in head[0] or "\t" in head[0]):
+        raise HalfscanError(f"{path}: its columns must be separated by commas: save it so")
     if absent := [name for name in needed if name not in head]:
         raise HalfscanError(f"{path}: lacks the column {absent[0]}: its first line names {', '.join((*needed, *defaults))}")
     if strange := [name for name in head if name not in (*needed, *defaults) or head.count(name) > 1]:
@@ -163,6 +175,7 @@ def _lines(
         if not any(cell.strip() for cell in line):
             continue
         where = f"{path}, line {number}"
+        line = line[: len(head)] if not any(cell.strip() for cell in line[len(head) :]) else line
         if len(line) != len(head):
             raise HalfscanError(f"{where}: has {len(line)} cells, and the first line {len(head)}")
         stated = dict(zip(head, (cell.strip() for cell in line), strict=True))
@@ -182,6 +195,13 @@ def _needed(where: str, cells: Mapping[str, str], name: str) -> str:
     return cells[name]
 
 
+def _path(where: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise HalfscanError(f"{where}: {text[:60]}: {one_line(error)}") from error
+
+
 def _known(where: str, cells: Mapping[str, str], pairs: Sequence[str]) -> str:
     if cells["pair"] not in pairs:
         raise HalfscanError(f"{where}: there is no pair {cells['pair'][:40]!r}")
@@ -199,7 +219,7 @@ def _number(where: str, cells: Mapping[str, str], name: str) -> float:
         number = float(cells[name])
     except ValueError:
         number = math.nan
-    if not abs(number) < 1e6:
+    if not abs(number) < 2**31:
         raise HalfscanError(f"{where}: {name} {cells[name][:40]!r} is no number")
     return number
 

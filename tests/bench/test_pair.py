@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_what_is_not_so_is_not_supported(tmp_path: Path, settings: dict, word: s
     verdict = _verdict()
     assert (verdict["verdict"], verdict["cap"]) == (word, "none")
     if word == "not_testable":
-        assert "20 of 20 pairs lack seconds: its header has no duration" in verdict["reasons"][0]
+        assert "20 of 20 pairs lack seconds: no duration of a whole scan" in verdict["reasons"][0]
         assert verdict["time"]["reduction"] is None
 
 
@@ -130,6 +131,83 @@ def test_a_claim_that_comes_after_the_scans_were_measured_is_exploratory(tmp_pat
     assert (_verdict()["verdict"], _verdict()["cap"], _verdict()["uncapped"]) == ("inconclusive", "exploratory", "supported")
 
 
+def _redrawn(study: tuple[Path, Path, Path]) -> None:
+    text = study[1].read_text().replace(",1,11,12,6,6,", ",1,12,12,6,6,")
+    study[1].write_text(text)
+
+
+def _turned_round(study: tuple[Path, Path, Path]) -> None:
+    head, *lines = study[0].read_text().splitlines()
+    study[0].write_text("\n".join([head, *reversed(lines)]) + "\n")
+
+
+def _one_less(study: tuple[Path, Path, Path]) -> None:
+    for path in study:
+        path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("case 0,")))
+
+
+@pytest.mark.parametrize("change", [_redrawn, _turned_round, _one_less])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same store", "another store"])
+def test_no_claim_is_new_to_scans_that_were_measured(tmp_path: Path, change: Callable, elsewhere: bool) -> None:
+    """Whatever is drawn anew, turned round or left out after a look at the numbers."""
+    study = write_study(tmp_path / "study", 21)
+    assert _pair(study, *(["tracking.uri=sqlite:///first.db"] if elsewhere else ["out=first"])) == 0
+    change(study)
+    assert _pair(study, "claim=half_time_scanned") == 0
+    assert (_verdict()["cap"], _verdict()["verdict"]) == ("exploratory", "inconclusive")
+
+
+def test_other_weightings_and_computed_images_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = noisy(anatomy(0), 4, 0)
+    write_images(tmp_path, images, "long", change=stated(120.0, 1))
+    other = stated(50.0, 2, EchoTime=60, ImageType=["DERIVED", "SECONDARY", "M"])
+    write_images(tmp_path, noisy(anatomy(0), 4, 1)[:, 4:-4, 3:-3], "short", change=other)
+    for path in (tmp_path / "short").iterdir():
+        _change(path, lambda one: setattr(one, "ImagePositionPatient", [-8.5, -16.8, one.ImagePositionPatient[2]]))
+    (tmp_path / "pairs.csv").write_text("pair,reference,candidate\na,long,short\n")
+    assert main(["pair", str(tmp_path / "pairs.csv"), "claim=half_time_scanned"]) == 0
+    for caveat in (
+        "TE of 33 and 60 ms: another weighting",
+        "computed from other images (DERIVED)",
+        "fields of view of 38 × 20 and 32 × 17 mm: the candidate's is smaller",
+        "what resolution was acquired is not stated",
+    ):
+        assert caveat in " ".join(_verdict()["caveats"]), caveat
+
+
+def test_what_was_not_the_same_thing_twice_is_judged_by_nothing(tmp_path: Path) -> None:
+    """Not by readers either, who may have liked it."""
+    study = write_study(tmp_path / "study", 20)
+    rng = np.random.default_rng(0)
+    write_images(tmp_path / "study", rng.rayleigh(30, (3, 48, 40)), "p3/candidate", patient="P3", change=stated(58.0, 2))
+    assert _pair(study, "claim=half_time_scanned") == 0
+    verdict = _verdict()
+    assert verdict["verdict"] == "not_testable"
+    for reason in verdict["reasons"]:
+        assert "both series agree by a correlation of" in reason
+    assert [one["effect"] for one in verdict["endpoints"]] == [None] * 3
+
+
+def test_a_table_may_say_whose_series_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of archives whose PatientIDs were all made alike."""
+    lines = ["pair,reference,candidate,patient"]
+    for number in range(2):
+        for arm, took in (("long", 120.0), ("short", 58.0)):
+            images = noisy(anatomy(number), 4, number + int(took))
+            write_images(tmp_path, images, f"{number}{arm}", patient="ANON", change=stated(took, 1))
+        lines.append(f"case {number},{number}long,{number}short,Doe {number}")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
+    assert main(["pair", str(tmp_path / "pairs.csv")]) == 0
+    assert len({row.patient for row in _rows()}) == 2
+    assert not any("Doe" in row.patient for row in _rows())
+
+
+def test_a_path_that_the_configuration_would_read_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pairs.csv").write_text("pair,reference,candidate\na,${oc.env:HOME},short\n")
+    assert main(["pair", str(tmp_path / "pairs.csv")]) == 2
+    assert "${ means something else here: rename it" in capsys.readouterr().err
+
+
 def test_what_fails_while_measuring_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,10 +260,17 @@ def test_other_commands_read_the_sweep(tmp_path: Path, capsys: pytest.CaptureFix
         assert untrue not in page.partition("<body")[2].replace("<script", ""), untrue
 
 
-def test_pictures_show_where_regions_lie(tmp_path: Path) -> None:
+def test_pictures_show_where_regions_lie_and_measure_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that who looks and redraws has seen no number."""
     from PIL import Image
 
-    assert _pair(write_study(tmp_path / "study", 1), "--pictures", "pictures") == 0
+    study = write_study(tmp_path / "study", 1)
+    assert _pair(study, "--pictures", "pictures") == 0
+    assert "Nothing was measured" in capsys.readouterr().out
+    assert runs() == []
+    assert not Path("outputs").exists()
+    assert _pair(study, "claim=half_time_scanned") == 0
+    assert _verdict()["cap"] == "none"
     (path,) = Path("pictures").iterdir()
     assert path.name == "pair001-slice1.png"
     pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
@@ -219,9 +304,11 @@ def test_every_pair_that_can_not_be_used_is_named_before_anything_is_written(
         "far": ({"patient": "P0"}, stated(50.0, 2, (0.0, 0.0))),
         "weak": ({"patient": "P0"}, stated(50.0, 2, MagneticFieldStrength=1.5)),
         "nowhere": ({"patient": "P0"}, stated(50.0, 2)),
+        "fewer": ({"patient": "P0"}, stated(50.0, 2)),
+        "kinds": ({"patient": "P0"}, stated(50.0, 2, ScanningSequence="GR")),
     }
     for name, (settings, change) in series.items():
-        write_images(folder, images[:1] if name == "nowhere" else images, name, change=change, **settings)
+        write_images(folder, images[:1] if name in ("nowhere", "fewer") else images, name, change=change, **settings)
     for path in (folder / "far").iterdir():
         _change(path, lambda one: setattr(one, "ImagePositionPatient", [-10, -20, 900 + one.ImagePositionPatient[2]]))
     for path in (folder / "nowhere").iterdir():
@@ -230,6 +317,7 @@ def test_every_pair_that_can_not_be_used_is_named_before_anything_is_written(
     lines = [
         *("two patients,p0/reference,other", "far,p0/reference,far", "weak,p0/reference,weak", "gone,p0/reference,none"),
         *("empty,p0/reference,empty", "twice,p1/reference,p1/reference", "both,p1,p1/candidate", "no place,p0/reference,nowhere"),
+        *("fewer,p0/reference,fewer", "kinds,p0/reference,kinds", f"long,p0/reference,{'x' * 400}"),
         "good,p0/reference,p0/candidate",
     ]
     pairs.write_text("pair,reference,candidate\n" + "\n".join(lines) + "\n")
@@ -242,8 +330,11 @@ def test_every_pair_that_can_not_be_used_is_named_before_anything_is_written(
         "pair gone: dataset.path=",
         "pair empty: dataset.path=",
         "pair twice: both of its series are the same images",
-        "p1: holds 2 volumes, and the reference must be one: name it by reference_series",
+        "p1: holds 2 volumes, and the reference must be one: of several series name it by reference_series",
         "pair no place: a header does not say where its slices lie",
+        "pair fewer: the candidate shows 1 of the reference's 3 slices: less was scanned, not faster",
+        "pair kinds: its series are tse and gre: a pair is of one kind of sequence",
+        "pair long: ",
     ):
         assert message in said, (message, said)
     assert "pair good" not in said
@@ -282,6 +373,24 @@ def test_kspace_is_no_pair(tmp_path: Path, write_kspace: object, capsys: pytest.
     (tmp_path / "pairs.csv").write_text(f"pair,reference,candidate,reference_series\na,{path},{path},3\n")
     assert main(["pair", str(tmp_path / "pairs.csv"), "dataset=array"]) == 2
     assert "reference_series is for DICOM: dataset=array has no series" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["dataset.path=/x", "dataset.max_slices=1", "dataset.patient_pattern='(x)'", "dataset.splits=s"])
+def test_what_the_table_says_is_said_there_alone(tmp_path: Path, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs, _, _ = write_study(tmp_path / "study", 1)
+    assert main(["pair", str(pairs), word]) == 2
+    assert f"{word}: the table of pairs says which series" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("folder", "why"), [("afile/x", "can't be written"), ("looks", "give --regions")])
+def test_pictures_that_can_not_be_drawn_are_refused_first(
+    tmp_path: Path, folder: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("afile").write_text("")
+    pairs, regions, _ = write_study(tmp_path / "study", 1)
+    drawn = ["--regions", str(regions)] if folder != "looks" else []
+    assert main(["pair", str(pairs), "--pictures", folder, *drawn]) == 2
+    assert why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["model=sense", "sampling.acceleration=2", "qa=standard", "+device=cuda"])

@@ -115,6 +115,45 @@ def test_finished_images_stay_as_pictures_show_them(tmp_path: Path, images: np.n
     np.testing.assert_allclose(found.images.affine_mm @ [2, 3, 5, 1], [-10 + 5 * 0.5, -20 + 3 * 0.8, 4.4 * (first + 2)])
 
 
+def _classic_matrix(one: Dataset, at: int) -> None:
+    one.AcquisitionMatrix = [20, 0, 0, 24]
+
+
+def _enhanced_steps(one: Dataset, at: int) -> None:
+    view = one.SharedFunctionalGroupsSequence[0].MRFOVGeometrySequence[0]
+    view.MRAcquisitionFrequencyEncodingSteps, view.MRAcquisitionPhaseEncodingStepsInPlane = 24, 20
+
+
+@pytest.mark.parametrize(("enhanced", "change"), [(False, _classic_matrix), (True, _enhanced_steps)])
+def test_what_was_acquired_before_interpolation(tmp_path: Path, images: np.ndarray, enhanced: bool, change: Change) -> None:
+    found = _open(write_images(tmp_path, images, enhanced=enhanced, change=change)).images
+    rows, columns = images.shape[1:]
+    assert found is not None
+    assert found.acquired_mm == pytest.approx((rows * 0.8 / 20, columns * 0.5 / 24))
+    assert _open(write_images(tmp_path, images, "silent", enhanced=enhanced)).images.acquired_mm is None
+
+
+def test_images_that_were_computed_from_others_say_so(tmp_path: Path, images: np.ndarray) -> None:
+    found = _open(write_images(tmp_path, images, change=_put(ImageType=["DERIVED", "SECONDARY", "M"]))).images
+    assert found is not None
+    assert found.caveat == "computed from other images (DERIVED)"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"PixelSpacing": [0, 0.5]},
+        {"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]},
+        {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]},
+        {"SliceThickness": None},
+    ],
+)
+def test_a_place_that_can_not_be_is_none(tmp_path: Path, images: np.ndarray, values: dict) -> None:
+    found = _open(write_images(tmp_path, images[:1], change=_put(**values))).images
+    assert found is not None
+    assert found.affine_mm is None
+
+
 def test_one_slice_has_its_thickness_for_a_step(tmp_path: Path, images: np.ndarray) -> None:
     found = _open(write_images(tmp_path, images[:1])).images
     assert found is not None

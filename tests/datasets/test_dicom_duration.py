@@ -100,6 +100,18 @@ def test_a_readout_s_window_is_no_duration(tmp_path: Path, images: np.ndarray) -
     assert _timing(tmp_path, images, _private(SIEMENS, "SH", "", standard=0.034)).total_s is None
 
 
+def test_without_a_tr_a_second_is_the_least(tmp_path: Path, images: np.ndarray) -> None:
+    def change(one: Dataset, at: int) -> None:
+        one.AcquisitionDuration = 0.006
+        one.RepetitionTime = None
+
+    assert _timing(tmp_path, images, change).total_s is None
+
+
+def test_a_vendors_tag_helps_where_the_standards_can_not_be(tmp_path: Path, images: np.ndarray) -> None:
+    assert _timing(tmp_path, images, _private(SIEMENS, "SH", "TA 03:52", standard=0.034)).total_s == 232
+
+
 def test_two_images_that_disagree_say_nothing(tmp_path: Path, images: np.ndarray) -> None:
     def change(one: Dataset, at: int) -> None:
         _private(SIEMENS, "SH", f"TA 03:5{at}")(one, at)

@@ -333,7 +333,7 @@ def test_whatever_is_stated_is_registered(changes: dict[str, Any]) -> None:
     ("registration", "why"),
     [
         (Registration(hashes={}, started=STARTED), "was not started with this claim"),
-        (registered(CLAIM, known_before=3), "3 cells had been reconstructed before"),
+        (registered(CLAIM, known_before=3), "3 cells had been reconstructed or measured before"),
     ],
 )
 def test_what_was_not_stated_beforehand_is_exploratory(registration: Registration, why: str) -> None:
@@ -367,6 +367,20 @@ def test_recorded_seconds_are_rounded_each_by_itself() -> None:
     assert (time.reference_s, time.candidate_s, time.recorded) == (120.0, 50.0, True)
     assert time.reduction.value == pytest.approx(1 - 50 / 120)
     assert (time.reduction.low, time.reduction.high) == pytest.approx((1 - 50.5 / 119.5, 1 - 49.5 / 120.5))
+
+
+def test_a_patient_whose_scan_was_no_shorter_keeps_the_claim_from_holding() -> None:
+    """Together they took less than half, and the claim speaks of each."""
+    rows = scanned(spread(40))
+    for index, row in enumerate(rows):
+        if row.protocol == "short":
+            seconds = 10.0 if index % 2 else 90.0
+            rows[index] = replace(row, scan_s=seconds, scan_low_s=seconds, scan_high_s=seconds)
+    verdict = verdict_on(rows, SCANNED)
+    assert verdict.time is not None
+    assert verdict.time.reduction.value == pytest.approx(1 - 50 / 120)
+    assert (verdict.time.reduction.low, verdict.time.reduction.high) == pytest.approx((1 - 90 / 119.5, 1 - 10 / 120.5))
+    assert verdict.verdict == "inconclusive"
 
 
 def test_seconds_that_one_scan_lacks_leave_the_time_leg_untested() -> None:

@@ -10,11 +10,11 @@ AFFINE = np.array([[0.0, 0.0, 0.5, -10.0], [0.0, 0.8, 0.0, -20.0], [4.4, 0.0, 0.
 """(slice, row, column) → (x, y, z) [mm]: axial slices 4.4 mm apart, rows 0.8 mm and columns 0.5 mm."""
 
 
-def images(stack: np.ndarray, affine: np.ndarray | None = AFFINE) -> Images:
+def images(stack: np.ndarray, affine: np.ndarray | None = AFFINE, acquired_mm: tuple[float, float] | None = None) -> Images:
     held = stack.astype(np.complex64)
     shape: tuple[int, ...] = stack.shape
     lazy = KSpace(axes=("slice", "ky", "kx"), shape=shape, load=lambda index: held[index], domains={"ky": "image", "kx": "image"})
-    return Images(stack=lazy, affine_mm=affine)
+    return Images(stack=lazy, affine_mm=affine, acquired_mm=acquired_mm)
 
 
 def moved(affine: np.ndarray, *, rows: float = 0.0, columns: float = 0.0, slices: float = 0.0) -> np.ndarray:

@@ -67,6 +67,16 @@ def test_cases_of_one_patient_are_drawn_together() -> None:
     assert (few.kappa.low, few.kappa.high) != (many.kappa.low, many.kappa.high)
 
 
+@pytest.mark.parametrize("scores", [[(4, 5)] + [(4, 4)] * 19, [(1, 1), (2, 2), (3, 3), (4, 4)]])
+def test_too_few_differences_give_no_interval(scores: list[tuple[float, float]]) -> None:
+    """One score of twenty that differs; or none at all, where every resample says 1."""
+    held = {f"c{n}": {1: (one, one), 2: (two, two)} for n, (one, two) in enumerate(scores)}
+    (found,) = agreements(_readings(held), {name: name for name in held})
+    assert found.kappa.value is not None
+    assert (found.kappa.low, found.kappa.high) == (None, None)
+    assert found.kappa.reason == "too few differing scores for a confidence interval"
+
+
 def test_one_score_throughout_is_no_agreement() -> None:
     found = agreements(_readings({n: {1: (4, 4), 2: (4, 4)} for n in "abc"}), {n: n for n in "abc"})
     assert found[0].kappa.value is None

@@ -26,7 +26,7 @@ def _noisy(stack: np.ndarray, seed: int, deviation: float = 4.0) -> np.ndarray:
 def test_series_at_one_place_need_no_shift(stack: np.ndarray) -> None:
     found = register(images(_noisy(stack, 0)), images(_noisy(stack, 1)))
     assert np.hypot(*found.shift_mm) < 0.06
-    assert (found.slices, found.agrees) == (3, True)
+    assert (found.slices, found.reason) == (((0, 0), (1, 1), (2, 2)), None)
     np.testing.assert_allclose(found.to_reference, np.eye(3, 4), atol=0.1)
 
 
@@ -56,6 +56,31 @@ def test_a_head_that_turned_is_found(stack: np.ndarray, degrees: float) -> None:
         np.testing.assert_allclose(found.to_reference @ [1, *point, 1], [1, *where], atol=0.4)
 
 
+def test_a_rotation_beyond_what_is_sought_is_not_believed(stack: np.ndarray) -> None:
+    from scipy.ndimage import rotate
+
+    isotropic = AFFINE.copy()
+    isotropic[0, 2] = 0.8
+    turned = np.stack([rotate(one, 14, reshape=False, order=1) for one in stack])
+    found = register(images(stack, isotropic), images(turned, isotropic))
+    assert found.reason == "one of both series is turned by 10° or more"
+
+
+def test_large_pictures_are_sought_in_coarsely_and_found_finely(stack: np.ndarray) -> None:
+    fine = AFFINE.copy()
+    fine[:, 1:3] /= 8
+    large = zoom(stack[:1], (1, 8, 8), order=1)
+    found = register(images(large, fine), images(moved_by(large, (0, 13.0, -5.0), order=1), fine))
+    assert found.shift_mm == pytest.approx((-13 * 0.1, 5 * 0.0625), abs=0.02)
+
+
+def test_slices_that_lie_apart_are_named(stack: np.ndarray) -> None:
+    found = register(images(stack), images(stack, moved(AFFINE, slices=0.2)))
+    assert found.apart_mm == pytest.approx(0.2 * 4.4)
+    with pytest.raises(HalfscanError, match="more than a quarter of a step apart"):
+        register(images(stack), images(stack, moved(AFFINE, slices=0.4)))
+
+
 def test_noise_turns_nobody(stack: np.ndarray) -> None:
     for seed in range(6):
         assert register(images(_noisy(stack, seed)), images(_noisy(stack, 100 + seed))).rotation_deg == 0
@@ -81,15 +106,15 @@ def test_other_pixels_of_the_same_anatomy(stack: np.ndarray) -> None:
 
 def test_slices_are_matched_by_their_places(stack: np.ndarray) -> None:
     found = register(images(_noisy(stack, 0)), images(_noisy(stack[1:], 1), moved(AFFINE, slices=1)))
-    assert found.slices == 2
+    assert found.slices == ((1, 0), (2, 1))
     np.testing.assert_allclose(found.to_reference @ [0, 5, 5, 1], [1, 5, 5], atol=0.1)
 
 
 def test_another_thing_does_not_agree(stack: np.ndarray) -> None:
     rng = np.random.default_rng(3)
     found = register(images(_noisy(stack, 0)), images(rng.rayleigh(4.0, stack.shape)))
-    assert not found.agrees
-    assert not register(images(stack), images(np.zeros_like(stack))).agrees
+    assert "both series agree by a correlation of" in (found.reason or "")
+    assert register(images(stack), images(np.zeros_like(stack))).reason == "one of both series is empty"
 
 
 def test_it_is_the_same_both_ways(stack: np.ndarray) -> None:
@@ -104,6 +129,7 @@ def test_what_can_not_be_brought_together_is_refused(stack: np.ndarray) -> None:
     for affine, message in (
         (None, "does not say where its slices lie"),
         (turned, "lie in other directions"),
+        (np.full((3, 4), np.nan), "lie in other directions"),
         (-AFFINE, "lie in other directions"),
         (moved(AFFINE, slices=7), "share no slice"),
     ):

@@ -21,9 +21,17 @@ def _table(folder: Path, text: str, name: str = "table.csv") -> Path:
 def test_pairs_lie_beside_their_table(tmp_path: Path) -> None:
     text = "\ufeffcandidate, pair ,reference,candidate_series,contrast\r\nx/short,a,/data/long,7,T2-FLAIR\r\n\r\n x2 ,b,y,,\r\n"
     one, two = read_pairs(_table(tmp_path, text))
+    assert (one.patient, two.patient) == (None, None)
     assert (one.name, one.contrast, one.series) == ("a", "T2-FLAIR", {"reference": None, "candidate": 7})
     assert one.paths == {"reference": Path("/data/long"), "candidate": tmp_path / "x/short"}
     assert (two.paths["candidate"], two.contrast, two.series["candidate"]) == (tmp_path / "x2", None, None)
+
+
+def test_spreadsheets_are_read(tmp_path: Path) -> None:
+    """Capitals, empty columns behind the last, series numbers of ten digits, and a patient where headers don't tell."""
+    text = "Pair,Reference,Candidate,Patient,Reference_Series,,\na,x,y,Doe 7,1234567890,,\nb,x2,y2,,,,\n"
+    one, two = read_pairs(_table(tmp_path, text))
+    assert (one.patient, one.series["reference"], two.patient) == ("Doe 7", 1234567890, None)
 
 
 def test_regions_and_whom_they_are_against(tmp_path: Path) -> None:
@@ -58,6 +66,10 @@ READERS = "pair,arm,reader,score,item\n"
         ("pair,reference,candidate,notes\na,b,c,d\n", "has a column 'notes' too many"),
         ("pair,reference,candidate,pair\na,b,c,d\n", "has a column 'pair' too many"),
         (PAIRS, "has no line below its first"),
+        ("pair;reference;candidate\na;b;c\n", "its columns must be separated by commas"),
+        (PAIRS + "a,~nosuchuser/x,y\n", "line 2: ~nosuchuser/x: "),
+        (PAIRS + "a,x,y,z\n", "line 2: has 4 cells, and the first line 3"),
+        ("pair,reference,candidate,contrast\na,x,y,Müller\n", "line 2: contrast must be one short word"),
         (PAIRS + "a,b\n", "line 2: has 2 cells, and the first line 3"),
         (PAIRS + "a,x,y\na,z,w\n", "line 3: says the pair of line 2 again"),
         (PAIRS + "a,,y\n", "line 2: reference is empty"),
@@ -106,6 +118,7 @@ def test_wrong_regions_are_refused(tmp_path: Path, text: str, message: str) -> N
         (READERS + "a,reference,Doe,good,\n", "line 2: score 'good' is no number"),
         (READERS + "a,reference,Doe,inf,\n", "line 2: score 'inf' is no number"),
         (READERS + "a,reference,,4,\n", "line 2: reader is empty"),
+        (READERS + "a,reference,Doe,4,\na,candidate,doe,4,\n", "reader doe is written Doe elsewhere"),
         (READERS + "a,reference,Doe,4,\n", "pair a: reader Doe scored score of the reference alone"),
         (READERS + "a,reference,Doe,4,x\na,candidate,Doe,4,\n", "reader Doe scored score of the candidate alone"),
         (READERS + "a,reference,Doe,4,\na,reference,Doe,4,score\n", "line 3: says the pair, arm, reader, item of line 2 again"),
