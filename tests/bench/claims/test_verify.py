@@ -181,7 +181,7 @@ def test_a_sweep_without_a_claim_can_support_none(small: list[str], work: Path, 
     assert run(*small, *SWEEP, "dataset.provenance=measured", *CLAIM, "out=elsewhere") == 0
     late = verify(capsys)[0]
     assert (late["cap"], bool(late["registered_at"])) == ("exploratory", True)
-    assert any("2 cells had been reconstructed before" in reason for reason in late["reasons"])
+    assert any("2 cells had been reconstructed or measured before" in reason for reason in late["reasons"])
 
 
 def test_a_claim_of_one_s_own_folder(small: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
