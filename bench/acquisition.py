@@ -125,6 +125,10 @@ class Images:
     caveat: str | None = None
     """What limits them as images."""
 
+    def plane(self, number: int) -> npt.NDArray[np.float64]:
+        """(row, column) magnitudes of one slice."""
+        return np.abs(self.stack.read({"slice": number})).astype(np.float64)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Acquisition:

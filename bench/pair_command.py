@@ -15,7 +15,8 @@ from .errors import HalfscanError
 from .files import why_unwritable, write_json
 from .job import Running, origin_tags, recorded
 from .manifest import Entry, sweeps_folder
-from .pair.study import Results, Study, measure, open_study, outline
+from .pair.results import Results, measure, outline
+from .pair.study import Study, open_study
 from .pair.tables import ARMS, Arm, read_pairs, read_readings, read_regions
 from .progress import progress
 from .rows import write_rows
@@ -91,7 +92,8 @@ def _known(study: Study, store: Store, out: Path) -> int:
     return len(ARMS) if seen & set(study.series) else 0
 
 
-_LEFT = ("dataset.path", "dataset.series", "dataset.patient_pattern", "dataset.max_slices", "dataset.splits", "dataset.split")
+_LEFT = tuple(f"dataset.{name}" for name in ("path", "series", "patient_pattern", "max_slices", "splits", "split", "phase_axis"))
+"""Settings of a data set that would change what is measured, or under what name it is known."""
 
 
 def _configuration(words: list[str]) -> dict[str, Any]:
@@ -101,14 +103,14 @@ def _configuration(words: list[str]) -> dict[str, Any]:
         if name.split(".")[0] not in ("dataset", "claim", "claims", "out", "tracking"):
             raise HalfscanError(f"{word}: nothing is undersampled or reconstructed here: give claim, dataset, out or tracking")
         if name in _LEFT:
-            raise HalfscanError(f"{word}: the table of pairs says which series, of whom, and all of their slices count")
+            raise HalfscanError(f"{word}: the table of pairs says which series, and of whom; they are taken whole, as they lie")
     chosen = [] if any(word.startswith("dataset=") for word in words) else ["dataset=dicom"]
     # Each line of the table has its own.
     return to_plain(compose_run([*chosen, "dataset.path=.", *words], ["dataset", "claims", "out", "tracking"]))
 
 
 def _entry(study: Study, arm: Arm, dataset: Mapping[str, Any]) -> Entry:
-    sources = source_hash("halfscan.bench.pair.study", module_of(dataset["_target_"]))
+    sources = source_hash("halfscan.bench.pair.results", module_of(dataset["_target_"]))
     key = hashlib.sha256(json.dumps([study.digest, study.dataset, arm, sources]).encode()).hexdigest()
     return Entry(key=key, digest=key, overrides=(f"arm={arm}",))
 

@@ -167,9 +167,8 @@ _SAME = (
 
 def _time_back(time: Mapping[str, Any]) -> TimeResult:
     low, high = time["range"]
-    method = (
-        "unavailable" if time["reduction"] is None else "measured" if str(time["basis"]).startswith("recorded") else "modelled"
-    )
+    known = "measured" if str(time["basis"]).startswith("recorded") else "modelled"
+    method = "unavailable" if time["reduction"] is None else known
     return TimeResult(
         reference_s=time["reference_s"],
         candidate_s=time["candidate_s"],

@@ -12,8 +12,8 @@ from .types import ClaimSpec, Evidence, TimeResult
 
 
 def time_leg(claim: ClaimSpec, reference: ArmRows, candidate: ArmRows) -> TimeResult:
-    """The reduction with its range over the timing assumptions, or the recorded seconds' rounding; without seconds of every
-    volume there is none."""
+    """The reduction with its range over the timing assumptions; of recorded seconds over all pairs and their rounding. Without
+    seconds of every volume there is none."""
     ours, theirs = reference.volumes(reference.seeds[0]), candidate.volumes(candidate.seeds[0])
     pairs = [(ours[key], theirs[key]) for key in sorted(ours)]
     contrasts = {row.contrast or "" for _, row in pairs}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..acquisition import Acquisition, Images
 from ..quantity import Quantity
-from .registration import Registration
+from .registration import Registration, with_content
 from .tables import ARMS, Arm, Region
 
 Array = npt.NDArray[np.float64]
@@ -31,8 +31,6 @@ _ACQUIRED = 0.05
 """Share by which the sizes of the acquired pixels may: headers count lines in ways of their own."""
 _WHOLE = 0.9
 """Share of a region that the candidate must show."""
-_CONTENT = 0.1
-"""Of the brightest slice's energy: slices below that show nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ def patches(
     for region in regions:
         for arm, place in places(reference, candidate, registration, region).items():
             images = reference if arm == "reference" else candidate
-            found[arm][region.name] = place if isinstance(place, str) else _patch(plane(images, place.slice)[place.inside])
+            found[arm][region.name] = place if isinstance(place, str) else _patch(images.plane(place.slice)[place.inside])
     return found
 
 
@@ -205,7 +203,7 @@ def _common(pair: Mapping[Arm, Acquisition], arm: Arm, registration: Registratio
         box = tuple(slice(round(float(a)), round(float(b)) + 1) for a, b in zip(low, high, strict=True))
         images = pair[arm].images
         assert images is not None
-        found.append(plane(images, at if arm == "reference" else number)[box])
+        found.append(images.plane(at if arm == "reference" else number)[box])
     return found
 
 
@@ -215,13 +213,7 @@ def _blur(planes: Sequence[Array]) -> Quantity:
 
     if min(min(one.shape) for one in planes) < SMALLEST:
         return Quantity.unmeasured("1", "both series share too small a field of view")
-    energies = [float((one**2).sum()) for one in planes]
-    shown = [one for one, energy in zip(planes, energies, strict=True) if energy > _CONTENT * max(energies) > 0]
+    shown = with_content(planes, [float((one**2).sum()) for one in planes])
     if not shown:
         return Quantity.unmeasured("1", "the series is empty")
     return Quantity(value=float(np.mean([blur_effect(one) for one in shown])), unit="1", method="measured")
-
-
-def plane(images: Images, number: int) -> Array:
-    """(row, column) magnitudes of one slice."""
-    return np.abs(images.stack.read({"slice": number})).astype(np.float64)

@@ -12,7 +12,7 @@ from PIL import Image
 from ..acquisition import Acquisition, Images
 from ..errors import HalfscanError
 from ..files import whole_file
-from .measure import Place, places, plane
+from .measure import Place, places
 from .registration import Registration
 from .tables import ARMS, Arm, Region
 
@@ -53,7 +53,7 @@ def _panel(images: Images, found: Sequence[Place]) -> Image.Image:
     """A series' slice with its regions; black where none could be carried over."""
     if not found:
         return Image.new("RGB", (_HEIGHT, _HEIGHT))
-    shown = plane(images, found[0].slice)
+    shown = images.plane(found[0].slice)
     zoom = max(1, round(_HEIGHT / len(shown)))
     grey = np.clip(shown / (np.percentile(shown, 99.8) or 1.0), 0, 1) * 255
     pixels = np.repeat(np.kron(grey, np.ones((zoom, zoom)))[..., None], 3, axis=2).astype(np.uint8)

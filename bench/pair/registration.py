@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from ..acquisition import Images
 from ..errors import HalfscanError
 
 Array = npt.NDArray[np.float64]
+Slice = TypeVar("Slice")
 Shown = list[tuple[Array, Array]]
 """Slices of the reference, and the candidate's on the same pixels."""
 AGREE = 0.8
@@ -25,7 +27,7 @@ _TILT = 0.035
 _APART = 0.25
 """Of the reference's step: slices farther from each other don't show the same."""
 _CONTENT = 0.1
-"""Of the brightest slice's energy: slices below that show nothing to align."""
+"""Of the brightest slice's energy: slices below that show nothing."""
 _UPSAMPLED = 20
 """Steps a pixel in which a translation is sought."""
 _TURN_DEG, _TURN_STEP_DEG = 10.0, 0.05
@@ -80,6 +82,11 @@ class Registration:
         }
 
 
+def with_content(slices: Sequence[Slice], energies: Sequence[float]) -> list[Slice]:
+    """Those that show something, by their energies."""
+    return [one for one, energy in zip(slices, energies, strict=True) if energy > _CONTENT * max(energies) > 0]
+
+
 def overlap(reference: Images, candidate: Images) -> tuple[Array, list[tuple[int, int]]]:
     """By both headers: the (3, 4) that takes the candidate's indices to the reference's, and the slices that lie at one place.
 
@@ -114,8 +121,7 @@ def register(reference: Images, candidate: Images) -> Registration:
     apart = max(apart for _, _, apart in _nearest(reference, candidate, back) if apart <= _APART) * float(step)
     spread_out = [pairs[at] for at in np.unique(np.linspace(0, len(pairs) - 1, _MOST).round().astype(int))]
     shown = [_both(reference, at, candidate, number, back) for at, number in spread_out]
-    energies = [min(float((one**2).sum()), float((two**2).sum())) for one, two in shown]
-    seen = [both for both, energy in zip(shown, energies, strict=True) if energy > _CONTENT * max(energies) > 0]
+    seen = with_content(shown, [min(float((one**2).sum()), float((two**2).sum())) for one, two in shown])
     if not seen:
         nothing: dict[str, float] = dict.fromkeys(("rotation_deg", "spread_mm", "correlation_before", "correlation"), 0.0)
         return Registration(
@@ -244,17 +250,13 @@ def _nearest(reference: Images, candidate: Images, back: Array) -> list[tuple[in
     return found
 
 
-def _plane(images: Images, number: int) -> Array:
-    return np.abs(images.stack.read({"slice": number})).astype(np.float64)
-
-
 def _both(reference: Images, at: int, candidate: Images, number: int, back: Array) -> tuple[Array, Array]:
     """A slice of the reference, and the candidate's on the same pixels by their headers; zero where either saw nothing."""
     from scipy.ndimage import affine_transform, gaussian_filter
 
     in_plane = np.linalg.inv(back[1:, 1:3])
     start = -in_plane @ (back[1:, 0] * number + back[1:, 3])
-    ours, theirs = _plane(reference, at), _plane(candidate, number)
+    ours, theirs = reference.plane(at), candidate.plane(number)
 
     def resampled(image: Array) -> Array:
         found: Array = affine_transform(image, in_plane, start, output_shape=ours.shape, order=1)

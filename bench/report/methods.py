@@ -28,19 +28,17 @@ def _pairs(record: SweepRecord) -> str:
     """Of scans that were really made: nothing was undersampled, modelled or reconstructed here."""
     cell = record.cells[0]
     arms = " and ".join(once(one.first.protocol for one in record.cells))
-    scores = _listed_scores(record)
+    names = once(name for cell in record.cells for name in cell.rows.metrics)
+    read = [name for name in names if name.startswith("reader_")]
+    measured = [name for name in names if name not in read]
     said = (
         f"Of {_count(cell.patients, 'patient')} ({_count(len(cell.rows), 'pair')} of series) the scanner's finished images of "
-        f"both protocols ({arms}) were compared. Scan seconds are those that the scanner recorded. {scores} were measured on "
-        "each series' own pixels, in regions that a rigid movement in the plane carried over, and needed no truth; "
-        "pairs were averaged into patients, and means over patients carry Student's 95 % interval."
+        f"both protocols ({arms}) were compared. Scan seconds are those that the scanner recorded. {_some(measured)} were "
+        "measured on each series' own pixels, in regions that a rigid movement in the plane carried over, and needed no truth; "
     )
+    said += f"{_some(read)} are means over readers; " if read else ""
+    said += "pairs were averaged into patients, and means over patients carry Student's 95 % interval."
     return said + (f" Of these data, {cell.first.caveat}." if cell.first.caveat else "")
-
-
-def _listed_scores(record: SweepRecord) -> str:
-    names = once(name for cell in record.cells for name in cell.rows.metrics)
-    return ", ".join(names) or "No scores"
 
 
 def _data(record: SweepRecord) -> str:

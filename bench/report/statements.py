@@ -64,7 +64,7 @@ def not_measured(record: SweepRecord) -> list[Statement]:
         found.append(
             Statement(
                 what="confidence interval of scan seconds",
-                said="seconds are as the scanner recorded them: their range is that of their rounding"
+                said="seconds are as the scanner recorded them: their range is that of all pairs and of rounding"
                 if record.cells[0].first.evidence == Evidence.PROSPECTIVE
                 else "seconds are deterministic given mask and protocol: their range is that of what is assumed",
             )

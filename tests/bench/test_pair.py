@@ -199,7 +199,16 @@ def test_a_table_may_say_whose_series_they_are(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
     assert main(["pair", str(tmp_path / "pairs.csv")]) == 0
     assert len({row.patient for row in _rows()}) == 2
+    assert all("told apart by the study's table" in str(row.caveat) for row in _rows())
     assert not any("Doe" in row.patient for row in _rows())
+
+
+def test_the_table_does_not_overrule_headers_that_name_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arm, patient in (("long", "A"), ("short", "B")):
+        write_images(tmp_path, noisy(anatomy(0), 4, ord(patient)), arm, patient=patient, change=stated(60.0, 1))
+    (tmp_path / "pairs.csv").write_text("pair,reference,candidate,patient\na,long,short,Doe\n")
+    assert main(["pair", str(tmp_path / "pairs.csv")]) == 2
+    assert "pair a: its series are of two patients by their headers" in capsys.readouterr().err
 
 
 def test_a_path_that_the_configuration_would_read_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -305,10 +314,12 @@ def test_every_pair_that_can_not_be_used_is_named_before_anything_is_written(
         "weak": ({"patient": "P0"}, stated(50.0, 2, MagneticFieldStrength=1.5)),
         "nowhere": ({"patient": "P0"}, stated(50.0, 2)),
         "fewer": ({"patient": "P0"}, stated(50.0, 2)),
+        "two": ({"patient": "P0"}, stated(50.0, 2)),
         "kinds": ({"patient": "P0"}, stated(50.0, 2, ScanningSequence="GR")),
     }
     for name, (settings, change) in series.items():
-        write_images(folder, images[:1] if name in ("nowhere", "fewer") else images, name, change=change, **settings)
+        kept = {"nowhere": 1, "fewer": 1, "two": 2}.get(name, 3)
+        write_images(folder, images[:kept], name, change=change, **settings)
     for path in (folder / "far").iterdir():
         _change(path, lambda one: setattr(one, "ImagePositionPatient", [-10, -20, 900 + one.ImagePositionPatient[2]]))
     for path in (folder / "nowhere").iterdir():
@@ -317,7 +328,12 @@ def test_every_pair_that_can_not_be_used_is_named_before_anything_is_written(
     lines = [
         *("two patients,p0/reference,other", "far,p0/reference,far", "weak,p0/reference,weak", "gone,p0/reference,none"),
         *("empty,p0/reference,empty", "twice,p1/reference,p1/reference", "both,p1,p1/candidate", "no place,p0/reference,nowhere"),
-        *("fewer,p0/reference,fewer", "kinds,p0/reference,kinds", f"long,p0/reference,{'x' * 400}"),
+        *(
+            "two of three,p0/reference,two",
+            "fewer,p0/reference,fewer",
+            "kinds,p0/reference,kinds",
+            f"long,p0/reference,{'x' * 400}",
+        ),
         "good,p0/reference,p0/candidate",
     ]
     pairs.write_text("pair,reference,candidate\n" + "\n".join(lines) + "\n")
@@ -333,6 +349,7 @@ def test_every_pair_that_can_not_be_used_is_named_before_anything_is_written(
         "p1: holds 2 volumes, and the reference must be one: of several series name it by reference_series",
         "pair no place: a header does not say where its slices lie",
         "pair fewer: the candidate shows 1 of the reference's 3 slices: less was scanned, not faster",
+        "pair two of three: the candidate shows 2 of the reference's 3 slices",
         "pair kinds: its series are tse and gre: a pair is of one kind of sequence",
         "pair long: ",
     ):
@@ -375,7 +392,10 @@ def test_kspace_is_no_pair(tmp_path: Path, write_kspace: object, capsys: pytest.
     assert "reference_series is for DICOM: dataset=array has no series" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", ["dataset.path=/x", "dataset.max_slices=1", "dataset.patient_pattern='(x)'", "dataset.splits=s"])
+@pytest.mark.parametrize(
+    "word",
+    ["dataset.path=/x", "dataset.max_slices=1", "dataset.patient_pattern='(x)'", "dataset.splits=s", "dataset.phase_axis=ROW"],
+)
 def test_what_the_table_says_is_said_there_alone(tmp_path: Path, word: str, capsys: pytest.CaptureFixture[str]) -> None:
     pairs, _, _ = write_study(tmp_path / "study", 1)
     assert main(["pair", str(pairs), word]) == 2
