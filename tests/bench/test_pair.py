@@ -44,6 +44,12 @@ def test_half_the_scan_as_good_is_supported(tmp_path: Path, capsys: pytest.Captu
     assert "Verdict: supported" in said
     assert "58.0 s against 120.0 s (reference), 51.7 % less" in said
     assert "whether they knew which series was which is not recorded here" in said
+    # What nobody scanned is no change of nothing.
+    rows = [line for line in said.splitlines() if "scanner arm=" in line]
+    assert [[cell.strip() for cell in row.split("│")][2:6] for row in rows] == [
+        ["–", "120.0", "–", "–"],
+        ["–", "58.0", "–", "–"],
+    ]
     verdict = _verdict()
     assert (verdict["verdict"], verdict["evidence"], verdict["patients"], verdict["truth"]) == (
         *("supported", "prospective", 20),

@@ -81,9 +81,13 @@ def test_slices_that_lie_apart_are_named(stack: np.ndarray) -> None:
         register(images(stack), images(stack, moved(AFFINE, slices=0.4)))
 
 
-def test_noise_turns_nobody(stack: np.ndarray) -> None:
+@pytest.mark.parametrize("deviation", [4, 24])
+def test_noise_moves_nobody(stack: np.ndarray, deviation: float) -> None:
+    """A quarter of the object's brightness, too: what is compared is filtered."""
     for seed in range(6):
-        assert register(images(_noisy(stack, seed)), images(_noisy(stack, 100 + seed))).rotation_deg == 0
+        found = register(images(_noisy(stack, seed, deviation)), images(_noisy(stack, 100 + seed, deviation)))
+        assert (found.shift_mm, found.rotation_deg, found.reason) == ((0.0, 0.0), 0.0, None)
+        assert found.correlation > 0.95
 
 
 def test_a_header_that_says_it_needs_no_shift(stack: np.ndarray) -> None:
