@@ -11,8 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from .acquisition import Acquisition, Dataset, Splittable, manifest_digest, record_digest
-from .configuration import build, open_dataset, to_plain
+from .acquisition import Acquisition, manifest_digest, record_digest
+from .configuration import build, check_device, open_dataset, sha256, targets, to_plain, without_name
 from .energy import Meter
 from .errors import HalfscanError, NotApplicable
 from .images import Recipe
@@ -23,12 +23,13 @@ from .reconstruction import Reconstructor
 from .sampling.pattern import Sampling
 from .scan_time.breakdown import break_down
 from .scan_time.protocol import Protocol
-from .sources import module_of, source_hash
-from .training import WEIGHTS, Trainable, Trainer, Training, load_weights, read_record
+from .sources import source_hash
+from .network import Trainable
+from .training import WEIGHTS, Training, load_weights, read_record
+from .training_plan import plan_training, refuse_seen
 
 DTYPE = "complex64"
 _RECONSTRUCT = "halfscan.bench.images"
-_TRAIN = "halfscan.bench.training"
 _SCORE = "halfscan.bench.benchmark"
 
 
@@ -83,24 +84,25 @@ def build_cell(config: DictConfig) -> Cell:
             raise HalfscanError(f"{name}={plain[name]} must be at least {low}")
     dataset, acquisitions = open_dataset(json.dumps(plain["dataset"], sort_keys=True))
     check_device(plain["device"])
-    model: Reconstructor = build(_without_name(plain["model"]), "model")
+    model: Reconstructor = build(without_name(plain["model"]), "model")
     sampling: Sampling = build(plain["sampling"], "sampling")
     maps: Espirit = build(plain["maps"], "maps")
     meter: Meter = build(plain["energy"], "energy")
     training, caveat = None, None
     if isinstance(model, Trainable):
         if model.weights is None:
-            training = _training(plain, dataset, model, sampling, maps, meter)
+            training = plan_training(plain, dataset, model, sampling, maps, meter)
+            refuse_seen({one.patient for one in (*training.train, *training.validation)}, acquisitions)
         else:
             caveat = _check_weights(model, Path(model.weights), acquisitions)
-    digest = _sha256(_identity(plain, model, manifest_digest(acquisitions), training))
+    digest = sha256(_identity(plain, model, manifest_digest(acquisitions), training))
     scoring = {
         "digest": digest,
         "dataset": plain["dataset"],
         "record": record_digest(acquisitions),
         "caveat": caveat,
         **{name: plain[name] for name in ("protocol", "metrics", "energy", "qa")},
-        "sources": source_hash(_SCORE, *_targets(plain["protocol"], plain["metrics"], plain["qa"])),
+        "sources": source_hash(_SCORE, *targets(plain["protocol"], plain["metrics"], plain["qa"])),
     }
     recipe = Recipe(
         acquisitions=acquisitions,
@@ -122,47 +124,10 @@ def build_cell(config: DictConfig) -> Cell:
         protocol=build(plain["protocol"], "protocol"),
         profiles=_profiles(plain["metrics"]),
         quality=build(plain["qa"], "qa"),
-        key=_sha256(scoring),
+        key=sha256(scoring),
     )
     cell.check()
     return cell
-
-
-def _training(
-    plain: dict[str, Any], dataset: Dataset, model: Trainable, sampling: Sampling, maps: Espirit, meter: Meter
-) -> Training:
-    """The training that a network needs before this cell; cells that differ in their acceleration alone share it."""
-    if not isinstance(dataset, Splittable):
-        raise HalfscanError(f"dataset {dataset.name} has no patients to train on: give model.weights, or data with splits")
-    trainer: Trainer = build(plain["trainer"], "trainer")
-    train, validation = (tuple(dataset.of_split(split).acquisitions()) for split in ("train", "validation"))
-    for split, found in (("train", train), ("validation", validation)):
-        if not found:
-            raise HalfscanError(f"dataset.{split}=0: model={plain['model'].get('name')} needs {split} patients, or model.weights")
-    learned_from = {one.patient for one in (*train, *validation)}
-    _refuse_seen(learned_from, dataset.acquisitions())
-    content = {
-        "train": manifest_digest(train),
-        "validation": manifest_digest(validation),
-        "sampling": {key: value for key, value in plain["sampling"].items() if key not in ("acceleration", "seed")},
-        **{name: plain[name] for name in ("trainer", "model", "maps", "train_seed", "threads")},
-        "device": plain["device"].split(":")[0],
-        "sources": source_hash(_TRAIN, *_targets(plain["dataset"], plain["sampling"], plain["model"], plain["maps"])),
-    }
-    training = Training(
-        trainer=trainer,
-        model=model,
-        train=train,
-        validation=validation,
-        sampling=sampling,
-        maps=maps,
-        meter=meter,
-        train_seed=plain["train_seed"],
-        device=plain["device"],
-        digest=_sha256(content),
-    )
-    training.check()
-    return training
 
 
 def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisition]) -> str | None:
@@ -175,16 +140,8 @@ def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisit
     record = read_record(path.parent)
     if record is None or path.name != WEIGHTS or "learned_from" not in record:
         return "the network's weights came without a record of whom they learned from: the scored patients may be among them"
-    _refuse_seen(set(record["learned_from"]), acquisitions)
+    refuse_seen(set(record["learned_from"]), acquisitions)
     return None
-
-
-def _refuse_seen(learned_from: set[str], scored: Sequence[Acquisition]) -> None:
-    if seen := learned_from & {one.patient for one in scored}:
-        raise HalfscanError(
-            f"{len(seen)} patients that would be scored are among those that the network learns from or is chosen on: "
-            "use dataset.split=test, or weights trained on others"
-        )
 
 
 def _identity(plain: dict[str, Any], model: Reconstructor, manifest: str, training: Training | None) -> dict[str, Any]:
@@ -199,25 +156,8 @@ def _identity(plain: dict[str, Any], model: Reconstructor, manifest: str, traini
         **{name: plain[name] for name in ("sampling", "model", "maps", "mask_replicate", "threads")},
         "dtype": DTYPE,
         "device": plain["device"].split(":")[0],
-        "sources": source_hash(_RECONSTRUCT, *_targets(plain["dataset"], plain["sampling"], plain["model"], plain["maps"])),
+        "sources": source_hash(_RECONSTRUCT, *targets(plain["dataset"], plain["sampling"], plain["model"], plain["maps"])),
     }
-
-
-def _targets(*nodes: Any) -> list[str]:
-    """Modules of all `_target_` entries, nested ones too."""
-    found = []
-    for node in nodes:
-        if isinstance(node, dict):
-            if isinstance(node.get("_target_"), str):
-                found.append(module_of(node["_target_"]))
-            found += _targets(*node.values())
-        elif isinstance(node, list):
-            found += _targets(*node)
-    return found
-
-
-def _without_name(node: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in node.items() if key != "name"}
 
 
 def _profiles(node: dict[str, Any]) -> tuple[Profile, ...]:
@@ -225,25 +165,3 @@ def _profiles(node: dict[str, Any]) -> tuple[Profile, ...]:
     if not profiles:
         raise HalfscanError("metrics: no profile is left; choose metrics=default")
     return profiles
-
-
-def check_device(device: str) -> None:
-    """Refuses a device that is not there.
-
-    Raises:
-        HalfscanError: an unknown name, or no such GPU.
-    """
-    import torch
-
-    try:
-        kind = torch.device(device)
-    except RuntimeError as error:
-        raise HalfscanError(f"device={device} is unknown: use cpu, cuda or cuda:0") from error
-    if kind.type not in ("cpu", "cuda"):
-        raise HalfscanError(f"device={device} is not supported: use cpu or cuda")
-    if kind.type == "cuda" and (not torch.cuda.is_available() or (kind.index or 0) >= torch.cuda.device_count()):
-        raise HalfscanError(f"device={device}: torch sees no such GPU; use device=cpu, or see `halfscan doctor`")
-
-
-def _sha256(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["run"]:
             # Hydra reads these words itself: its grammar is not argparse's.
             return _run(words[1:])
+        if words[:1] == ["train"] and words[1:2] not in (["-h"], ["--help"]):
+            from .train_command import run_train
+
+            return run_train(words[1:])
         if words[:1] == ["score"]:
             from .exchange_command import score_words
 
@@ -80,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         help="run a sweep: halfscan run model=zero_filled,sense sampling.acceleration=2,4 (halfscan run --help: more)",
     )
     run.add_argument("overrides", nargs="*")
+
+    train = commands.add_parser("train", help="train a network: halfscan train model=modl device=cuda trainer.steps=2000")
+    train.add_argument("overrides", nargs="*", help="of configs/train.yaml, as Hydra writes them")
 
     table = commands.add_parser("table", help="the cells of a sweep: scan seconds, reductions, quality, energy")
     table.add_argument("sweep", nargs="?", help="id of the sweep or its beginning; default: the latest")

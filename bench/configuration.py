@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,6 +14,7 @@ from .acquisition import Acquisition, Dataset
 from .audit.label import as_found
 from .claims.types import ClaimSpec
 from .errors import HalfscanError, one_line
+from .sources import module_of
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
@@ -32,8 +34,8 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def compose_run(overrides: Sequence[str], names: Sequence[str]) -> DictConfig:
-    """Parts of the run configuration as `halfscan run` would compose it; the others may lack values.
+def compose_run(overrides: Sequence[str], names: Sequence[str], primary: str = "run") -> DictConfig:
+    """Parts of the run configuration (or another primary one) as its command would compose it; the others may lack values.
 
     Raises:
         HalfscanError: an override that Hydra refuses, or one with several values.
@@ -46,7 +48,7 @@ def compose_run(overrides: Sequence[str], names: Sequence[str]) -> DictConfig:
     register()
     try:
         with initialize_config_module("halfscan.configs", version_base="1.3"):
-            config = compose("run", list(overrides))
+            config = compose(primary, list(overrides))
     except HydraException as error:
         if "multirun" in str(error):
             raise HalfscanError("an override has several values: only `halfscan run` sweeps over them") from error
@@ -98,3 +100,44 @@ def build_claims(nodes: dict[str, Any]) -> tuple[ClaimSpec, ...]:
 def forget_datasets() -> None:
     """Drops opened datasets, so that the next sweep sees files as they are then."""
     open_dataset.cache_clear()
+
+
+def without_name(node: dict[str, Any]) -> dict[str, Any]:
+    """A node's own settings: a model's name is for tables."""
+    return {key: value for key, value in node.items() if key != "name"}
+
+
+def targets(*nodes: Any) -> list[str]:
+    """Modules of all `_target_` entries, nested ones too."""
+    found = []
+    for node in nodes:
+        if isinstance(node, dict):
+            if isinstance(node.get("_target_"), str):
+                found.append(module_of(node["_target_"]))
+            found += targets(*node.values())
+        elif isinstance(node, list):
+            found += targets(*node)
+    return found
+
+
+def sha256(content: dict[str, Any]) -> str:
+    """Of what a digest names."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not there.
+
+    Raises:
+        HalfscanError: an unknown name, or no such GPU.
+    """
+    import torch
+
+    try:
+        kind = torch.device(device)
+    except RuntimeError as error:
+        raise HalfscanError(f"device={device} is unknown: use cpu, cuda or cuda:0") from error
+    if kind.type not in ("cpu", "cuda"):
+        raise HalfscanError(f"device={device} is not supported: use cpu or cuda")
+    if kind.type == "cuda" and (not torch.cuda.is_available() or (kind.index or 0) >= torch.cuda.device_count()):
+        raise HalfscanError(f"device={device}: torch sees no such GPU; use device=cpu, or see `halfscan doctor`")

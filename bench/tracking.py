@@ -341,8 +341,8 @@ class Store:
         ]
         logged = [Metric(key, value, now, 0) for key, value in metrics(rows).items()]
         for entry in training["history"] if training else ():
-            curve = ((name, value) for name, value in entry.items() if name != "epoch")
-            logged += [Metric(f"training/{name}", value, now, int(entry["epoch"])) for name, value in curve]
+            curve = ((name, value) for name, value in entry.items() if name != "step")
+            logged += [Metric(f"training/{name}", value, now, int(entry["step"])) for name, value in curve]
         known = self.client.get_run(run_id).data.params
         params = [param for param in params if param.key not in known]
         with self._talking(), tempfile.TemporaryDirectory() as folder:

@@ -42,6 +42,23 @@ class Run:
 
 
 @dataclass
+class Train:
+    """The whole configuration of one training."""
+
+    dataset: Any = MISSING
+    sampling: Any = MISSING
+    model: Any = MISSING
+    maps: Any = MISSING
+    energy: Any = MISSING
+    trainer: Any = MISSING
+    train_seed: int = MISSING
+    device: str = MISSING
+    threads: int = MISSING
+    out: str = MISSING
+    tracking: Tracking = field(default_factory=Tracking)
+
+
+@dataclass
 class Target:
     _target_: str = MISSING
 
@@ -132,6 +149,20 @@ class DigitalBrains(Target):
     lesion_share: float = MISSING
     data_seed: int = MISSING
     cache: str | None = None
+
+
+@dataclass
+class VariedBrains(Target):
+    name: str = MISSING
+    split: str = MISSING
+    train: int = MISSING
+    validation: int = MISSING
+    test: int = MISSING
+    slices: int = MISSING
+    generic_share: float = MISSING
+    snr: list[float] = MISSING
+    single_coil_snr: list[float] = MISSING
+    data_seed: int = MISSING
 
 
 @dataclass
@@ -277,18 +308,48 @@ class Finished(Model):
 
 
 @dataclass
-class UNet(Model):
-    features: int = MISSING
+class Learned(Model):
     weights: str | None = None
 
 
 @dataclass
+class UNet(Learned):
+    features: int = MISSING
+
+
+@dataclass
+class VarNet(Learned):
+    cascades: int = MISSING
+    features: int = MISSING
+    map_features: int = MISSING
+    combination: str = MISSING
+
+
+@dataclass
+class Modl(Learned):
+    features: int = MISSING
+    iterations: int = MISSING
+
+
+@dataclass
 class Trainer(Target):
-    epochs: int = MISSING
+    steps: int = MISSING
     batch_size: int = MISSING
     learning_rate: float = MISSING
+    warm_up: int = MISSING
+    decay: bool = MISSING
+    clip: float | None = None
+    average: float | None = None
+    loss: str = MISSING
     accelerations: list[float] = MISSING
+    samplings: list[Any] | None = None
+    augment: bool = MISSING
     validate_every: int = MISSING
+    patience: int | None = None
+    checkpoint_every: int = MISSING
+    workers: int = MISSING
+    cache: str | None = None
+    mixed_precision: bool = MISSING
 
 
 @dataclass
@@ -348,6 +409,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "nifti": Nifti,
         "twix": Twix,
         "digital_brains": DigitalBrains,
+        "varied_brains": VariedBrains,
         "sample": SampleDataset,
     },
     "sampling": {
@@ -369,6 +431,8 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "outside": Outside,
         "finished": Finished,
         "unet": UNet,
+        "modl": Modl,
+        "varnet": VarNet,
     },
     "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},
@@ -382,6 +446,7 @@ def register() -> None:
     """Makes the schemas known to Hydra, under groups of their own so that they are no choice of the real groups."""
     store = ConfigStore.instance()
     store.store(name="run_schema", node=Run)
+    store.store(name="train_schema", node=Train)
     for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)

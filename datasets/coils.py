@@ -17,6 +17,7 @@ def ring_sensitivities(
     z_mm: float = 0.0,
     ring_radius_mm: float = 150.0,
     loop_radius_mm: float = 55.0,
+    first_angle: float = 0.0,
 ) -> npt.NDArray[np.complex64]:
     """Sensitivities in a transverse plane of loops that stand evenly on a cylinder and face its axis.
 
@@ -30,6 +31,7 @@ def ring_sensitivities(
         z_mm: position of the plane along the axis [mm].
         ring_radius_mm: distance of the loops from the axis [mm].
         loop_radius_mm: radius of each loop [mm].
+        first_angle: of the first loop on the cylinder [rad].
 
     Returns:
         (coil, ky, kx), scaled to a root sum of squares of 1 at its mean over the plane.
@@ -42,7 +44,7 @@ def ring_sensitivities(
     pixels = [(np.arange(n) - n // 2) * extent / n for n, extent in zip(shape, field_of_view_mm, strict=True)]
     maps = np.empty((coils, *shape), dtype=np.complex64)
     for index in range(coils):
-        coarse = _receive_field(points, 2 * np.pi * index / coils, ring_radius_mm, loop_radius_mm)
+        coarse = _receive_field(points, first_angle + 2 * np.pi * index / coils, ring_radius_mm, loop_radius_mm)
         maps[index].real, maps[index].imag = (RectBivariateSpline(*knots, part)(*pixels) for part in (coarse.real, coarse.imag))
     return (maps / np.linalg.norm(maps, axis=0).mean()).astype(np.complex64)
 

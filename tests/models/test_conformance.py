@@ -23,6 +23,7 @@ from halfscan.models.bart import Bart
 from halfscan.models.denoised import Denoised
 from halfscan.models.grappa import Grappa
 from halfscan.models.homodyne import Homodyne
+from halfscan.models.modl import Modl
 from halfscan.models.outside import Outside
 from halfscan.models.pocs import Pocs
 from halfscan.models.sense import Sense
@@ -54,6 +55,7 @@ MODELS: dict[str, Callable[[], Reconstructor]] = {
     "sigpy": lambda: _outside(SigPy(iterations=8)),
     "sigpy_wavelet": lambda: _outside(SigPy(method="wavelet", iterations=8)),
     "unet": lambda: _random_unet(),
+    "modl": lambda: _random_modl(),
 }
 # Settings under which a model has no bias of its own: noise-free full sampling must return the truth.
 # An untrained U-Net returns its input.
@@ -70,6 +72,7 @@ UNBIASED: dict[str, Callable[[], Reconstructor]] = {
     "sigpy": lambda: _outside(SigPy(regularisation=0.0)),
     "sigpy_wavelet": lambda: _outside(SigPy(method="wavelet", regularisation=0.0)),
     "unet": UNet,
+    "modl": lambda: Modl(features=4, iterations=2).with_network(_unweighted()),
 }
 
 
@@ -85,8 +88,26 @@ def _outside(model: Outside) -> Reconstructor:
 def _random_unet() -> Reconstructor:
     """A U-Net that does something: the last layer of an untrained one is zero."""
     network = UNet(features=4).build(0).eval()
-    torch.nn.init.normal_(network.unet.final_conv.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    _stir(network.correct.unet.final_conv)
     return UNet(features=4).with_network(network)
+
+
+def _random_modl() -> Reconstructor:
+    network = Modl(features=4, iterations=2).build(0).eval()
+    _stir(network.denoise.unet.final_conv)
+    return Modl(features=4, iterations=2).with_network(network)
+
+
+def _unweighted() -> torch.nn.Module:
+    """An untrained denoiser returns its input: what is left is SENSE at this weight."""
+    network = Modl(features=4, iterations=2).build(0).eval()
+    torch.nn.init.constant_(network.log_weight, -12.0)
+    torch.nn.init.zeros_(network.log_power)
+    return network
+
+
+def _stir(layer: torch.nn.Module) -> None:
+    torch.nn.init.normal_(layer.weight, std=0.1, generator=torch.Generator().manual_seed(0))
 
 
 # Where equispaced lines are not what a model is for: (lines along ky) → the mask that its laws are tested with.

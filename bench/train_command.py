@@ -1,0 +1,74 @@
+"""What `halfscan train` does: one training, its weights and record on disk, its curves in the store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .configuration import build, check_device, compose_run, to_plain, without_name
+from .errors import HalfscanError
+from .network import Trainable
+from .training import RECORD, WEIGHTS
+from .training_plan import plan_training
+
+_PARTS = ("dataset", "sampling", "model", "maps", "trainer", "energy", "train_seed", "device", "threads", "out", "tracking")
+
+
+def run_train(overrides: Sequence[str]) -> int:
+    """Trains, or goes on where the same command was broken off.
+
+    Raises:
+        HalfscanError: bad input, in one line.
+    """
+    import torch
+
+    first = os.environ.get("RANK", "0") == "0"
+    config = compose_run(overrides, _PARTS, primary="train")
+    plain = to_plain(config)
+    check_device(plain["device"])
+    model = build(without_name(plain["model"]), "model")
+    name = plain["model"].get("name") or plain["model"]["_target_"]
+    if not isinstance(model, Trainable):
+        raise HalfscanError(f"model={name} has nothing to train: choose model=modl, varnet or unet")
+    if model.weights is not None:
+        raise HalfscanError(f"model.weights={model.weights} are finished: train with model.weights=null")
+    # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(plain["threads"])
+    torch.use_deterministic_algorithms(True, warn_only=plain["device"].startswith("cuda"))
+    dataset = build(plain["dataset"], "dataset")
+    training = plan_training(
+        plain, dataset, model, build(plain["sampling"], "sampling"), build(plain["maps"], "maps"), build(plain["energy"], "energy")
+    )
+    if first:
+        _say_steps()
+    root = Path(plain["out"]) / "weights"
+    _, record = training.run(root)
+    folder = root / training.digest
+    if not first:
+        return 0
+    if plain["tracking"]["uri"] != "none":
+        from .tracking import Store, tracking_uri
+
+        store = Store(tracking_uri(plain["tracking"]["uri"]), plain["tracking"]["experiment"])
+        store.log_training(training.digest, name, config=plain, record=record, weights=folder / WEIGHTS)
+    best = next(entry for entry in record["history"] if entry["step"] == record["best_step"])
+    scores = ", ".join(f"{key} {value:.4g}" for key, value in best.items() if key != "step")
+    print(f"{folder / WEIGHTS}: best of {len(record['history'])} validations at step {record['best_step']}: {scores}")
+    print(f"SHA-256 {record['weights_sha256']}; record {folder / RECORD}")
+    print(json.dumps({"weights": str(folder / WEIGHTS), "sha256": record["weights_sha256"]}), file=sys.stderr)
+    return 0
+
+
+def _say_steps() -> None:
+    """Learning curves on standard error while they grow."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logger = logging.getLogger("halfscan.bench.training_run")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

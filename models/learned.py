@@ -1,0 +1,86 @@
+"""What all learned reconstructions share: weights from a file or a training, and the way from samples to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from ..bench.errors import HalfscanError
+from ..bench.network import NetworkInput, network_input
+from ..bench.operators import centre_crop
+from ..bench.reconstruction import ReconInput, ReconResult
+from ..bench.sampling.mask import Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A reconstruction by a network: `NetworkInput` → complex image, combined by sensitivity maps.
+
+    Raises:
+        HalfscanError: weights that are not there.
+    """
+
+    weights: str | None = None
+    """File of finished weights (safetensors); None: trained before the first cell that needs them."""
+    network: nn.Module | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and not Path(self.weights).is_file():
+            raise HalfscanError(f"model.weights={self.weights}: no such file; null trains them")
+
+    @property
+    def needs_maps(self) -> bool:
+        return True
+
+    def check(self, mask: Mask, coils: int) -> None:
+        """Every mask and any number of coils will do."""
+
+    def make(self) -> nn.Module:
+        """The network with whatever weights torch's generator gives it."""
+        raise NotImplementedError(f"{type(self).__name__} must define make()")
+
+    def build(self, seed: int) -> nn.Module:
+        """The untrained network; equal seeds give equal weights."""
+        return seeded(self.make, seed)
+
+    def with_network(self, network: nn.Module) -> Self:
+        """The same reconstruction with a trained network."""
+        return replace(self, network=network)
+
+    @cached_property
+    def ready(self) -> nn.Module:
+        """The network to reconstruct with."""
+        if self.network is not None:
+            return self.network
+        from ..bench.training import load_weights
+
+        network = self.build(0).eval()
+        if self.weights is not None:
+            load_weights(network, Path(self.weights))
+        return network
+
+    def __call__(self, data: ReconInput) -> ReconResult:
+        given = network_input(data)
+        with torch.no_grad():
+            image = self.ready.to(data.kspace.device)(given)
+        return ReconResult(image=centre_crop(restored(image, given), data.field_of_view), kind="complex", combination="mvue")
+
+
+def restored(image: Tensor, given: NetworkInput) -> Tensor:
+    """(slice, ...) a network's output on the scale of the data; of an empty slice nothing, whatever a network makes of zeros."""
+    empty = given.kspace.abs().amax((1, 2, 3)) == 0
+    shape = (-1,) + (1,) * (image.ndim - 1)
+    return torch.where(empty.view(shape), torch.zeros_like(image), image * given.scale.view(shape))
+
+
+def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """What `make` gives with torch's generator seeded; the generator is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

@@ -1,0 +1,201 @@
+"""The end-to-end variational network: cascades of soft data consistency and a U-Net, with learned sensitivity maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..bench.operators import combine, expand, sample, to_image
+
+_STEP = 16
+_SLOPE = 0.1
+_EPSILON = 1e-5
+
+
+class _NormalisedLeakyReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+        centred = rows - _tile(_mean(rows, channels), width)
+        deviation = torch.rsqrt(_mean(centred * centred, channels) + _EPSILON)
+        scale = deviation * weight
+        out = torch.addcmul(_tile(bias.expand_as(scale), width), centred, _tile(scale, width))
+        F.leaky_relu_(out, _SLOPE)
+        ctx.save_for_backward(centred, out, deviation, weight)
+        return out.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        centred, out, deviation, weight = ctx.saved_tensors
+        batch, channels, height, width = gradient.shape
+        rows = gradient.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+        rows = torch.ops.aten.leaky_relu_backward(rows, out, _SLOPE, True)
+        mean = _mean(rows, channels)
+        along = _mean(rows * centred, channels) * deviation
+        scale = deviation * weight
+        out = torch.addcmul(_tile(-scale * mean, width), centred, _tile(-scale * deviation * along, width))
+        out.addcmul_(rows, _tile(scale, width))
+        n = height * width
+        return (
+            out.view(batch, height, width, channels).permute(0, 3, 1, 2),
+            (along * n).sum((0, 1)),
+            (mean * n).sum((0, 1)),
+        )
+
+
+def _mean(rows: Tensor, channels: int) -> Tensor:
+    batch, height, length = rows.shape
+    return rows.sum(1).view(batch, length // channels, channels).sum(1, keepdim=True) / (height * (length // channels))
+
+
+def _tile(values: Tensor, width: int) -> Tensor:
+    return values.repeat(1, 1, width)
+
+
+class _Frame(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
+        ctx.mark_dirty(x)
+        for dim in (-2, -1):
+            for end in (0, -1):
+                x.select(dim, end).sub_(kernel.select(dim, end).sum(-1)[:, None])
+        for row in (0, -1):
+            for column in (0, -1):
+                x[..., row, column] += kernel[..., row, column]
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        total = gradient.new_zeros(gradient.shape[1], 3, 3)
+        for dim in (-2, -1):
+            for end in (0, -1):
+                total.select(dim, end).sub_(gradient.select(dim, end).sum((0, -1))[:, None])
+        for row in (0, -1):
+            for column in (0, -1):
+                total[..., row, column] += gradient[..., row, column].sum(0)
+        return gradient, total
+
+
+def _finish(x: Tensor, block: Any) -> Tensor:
+    return _NormalisedLeakyReLU.apply(x, block.adn.N.weight, block.adn.N.bias)
+
+
+def _convolve(x: Tensor, block: Any) -> Tensor:
+    return _finish(F.conv2d(x, block.conv.weight, None, padding=1), block)
+
+
+def _up(up: Any, x: Tensor, skip: Tensor, merged: bool) -> Tensor:
+    kernel = up.convs.conv_0.conv.weight
+    deconv = up.upsample.deconv
+    if merged:
+        sides = kernel.split([skip.shape[1], kernel.shape[1] - skip.shape[1]], dim=1)
+        wide = F.conv2d(deconv.weight, sides[1], padding=2)
+        out = F.conv2d(skip, sides[0], padding=1) + F.conv_transpose2d(x, wide, stride=2, padding=1)
+        out = _Frame.apply(out, torch.einsum("oihw,i->ohw", sides[1], deconv.bias))
+    else:
+        out = F.conv2d(torch.cat([skip, deconv(x)], 1), kernel, None, padding=1)
+    return _convolve(_finish(out, up.convs.conv_0), up.convs.conv_1)
+
+
+MERGED = (False, False, True, True)
+
+
+def _run(unet: Any, x: Tensor) -> Tensor:
+    skips = []
+    x = _convolve(_convolve(x, unet.conv_0.conv_0), unet.conv_0.conv_1)
+    for down in (unet.down_1, unet.down_2, unet.down_3, unet.down_4):
+        skips.append(x)
+        x = F.max_pool2d(x, 2)
+        x = _convolve(_convolve(x, down.convs.conv_0), down.convs.conv_1)
+    for up, merged in zip((unet.upcat_4, unet.upcat_3, unet.upcat_2, unet.upcat_1), MERGED):
+        x = _up(up, x, skips.pop(), merged)
+    return unet.final_conv(x)
+
+
+class NormalisedUNet(nn.Module):
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        from monai.networks.nets import BasicUNet
+
+        widths = tuple(features * factor for factor in (1, 1, 2, 4, 8, 1))
+        self.unet = BasicUNet(
+            spatial_dims=2,
+            in_channels=2,
+            out_channels=2,
+            features=widths,
+            act=("LeakyReLU", {"negative_slope": 0.1, "inplace": True}),
+            norm=("instance", {"affine": True}),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(batch, kx, ky) complex → the same."""
+        height, width = image.shape[-2:]
+        channels = torch.view_as_real(image)
+        mean = channels.mean((1, 2), keepdim=True)
+        centred = channels - mean
+        variance = (centred * centred).mean((1, 2), keepdim=True)
+        there = variance > 0
+        deviation = torch.where(there, variance, 1).sqrt()
+        x = (centred / deviation).permute(0, 3, 1, 2)
+        before = [(-size % _STEP) // 2 for size in (height, width)]
+        after = [-size % _STEP - first for size, first in zip((height, width), before, strict=True)]
+        if any(before + after):
+            x = F.pad(x, (before[1], after[1], before[0], after[0])).contiguous(memory_format=torch.channels_last)
+        out = _run(self.unet, x)[..., before[0] : before[0] + height, before[1] : before[1] + width]
+        return torch.view_as_complex((out.permute(0, 2, 3, 1) * torch.where(there, deviation, 0) + mean).contiguous())
+
+
+class Sensitivities(nn.Module):
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.conv_net = NormalisedUNet(features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = torch.view_as_real(self.conv_net(images.flatten(0, 1)).unflatten(0, images.shape[:2]))
+        squares = (maps * maps).sum(1, keepdim=True)
+        return torch.view_as_complex(maps / torch.where(squares > 0, squares, 1).sqrt())
+
+
+class Cascade(nn.Module):
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.model = NormalisedUNet(features)
+        self.dc_weight = nn.Parameter(torch.ones(1))
+        self.register_buffer("zeros", torch.zeros(1, 1, 1, 1, 1))
+
+    def forward(self, images: Tensor, sampled: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
+        along = (-1,) if mask.shape[-2] == 1 else (-2, -1)
+        kept = torch.fft.ifftn(torch.fft.fftn(images, dim=along) * mask, dim=along)
+        return images - self.dc_weight * (kept - sampled) - expand(self.model(combine(images, maps)), maps)
+
+
+class VariationalNetwork(nn.Module):
+    def __init__(self, cascades: int, features: int, map_features: int) -> None:
+        super().__init__()
+        self.coil_sensitivity_model = Sensitivities(map_features)
+        self.cascades = nn.ModuleList([Cascade(features) for _ in range(cascades)])
+
+    def coil_images(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
+        return self._run(kspace, mask, acs).transpose(-1, -2)
+
+    def _run(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
+        mask, acs = mask.unsqueeze(1).transpose(-1, -2), acs.unsqueeze(1).transpose(-1, -2)
+        kspace = sample(kspace.transpose(-1, -2).contiguous(), mask)
+        lines = to_image(kspace, (-2,))
+        maps = self.coil_sensitivity_model(to_image(sample(lines, acs), (-1,)))
+        sampled = to_image(lines, (-1,))
+        turned = torch.fft.ifftshift(mask, dim=(-2, -1)).to(kspace.real.dtype)
+        images = sampled
+        for cascade in self.cascades:
+            images = cascade(images, sampled, turned, maps)
+        return images
+
+    def forward(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
+        parts = torch.view_as_real(self._run(kspace, mask, acs))
+        squares = (parts * parts).sum((1, -1))
+        there = squares > 0
+        return torch.where(there, torch.where(there, squares, 1).sqrt(), 0).transpose(-1, -2)
