@@ -39,7 +39,7 @@ class VariedBrains:
 
     split: Split = "train"
     """Which patients `acquisitions` gives."""
-    train: int = 1600
+    train: int = 1200
     """Patients to train on."""
     validation: int = 40
     """Patients to choose on."""
