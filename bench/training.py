@@ -56,6 +56,8 @@ class Trainer:
     """Drawn from instead of the cell's sampling at `accelerations`."""
     augment: bool = False
     """Whether heads and coils are mirrored together and receivers turned."""
+    start: str | None = None
+    """File of weights to begin from (safetensors); None: from those that the seed draws."""
     validate_every: int = 50
     """Steps between validations; the weights that do best on the validation patients are kept."""
     patience: int | None = None
@@ -83,14 +85,16 @@ class Trainer:
             raise HalfscanError(f"trainer.loss={self.loss} is unknown: use l1 or log_nmse")
         if self.average is not None and not 0 < self.average < 1:
             raise HalfscanError(f"trainer.average={self.average} must lie between 0 and 1, or be null")
+        if self.start is not None and not Path(self.start).is_file():
+            raise HalfscanError(f"trainer.start={self.start}: no such file")
         if self.clip is not None and not self.clip > 0:
             raise HalfscanError(f"trainer.clip={self.clip} must be positive, or null")
         if self.patience is not None and self.patience < 1:
             raise HalfscanError(f"trainer.patience={self.patience} must be at least 1, or null")
 
 
-LEAVES_WEIGHTS_ALONE = ("checkpoint_every", "workers", "cache")
-"""Settings of a trainer that no weight depends on."""
+LEAVES_WEIGHTS_ALONE = ("checkpoint_every", "workers", "cache", "start")
+"""Settings of a trainer that no weight depends on; of weights to begin from the content counts, not where they lie."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

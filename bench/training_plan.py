@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .acquisition import Acquisition, Dataset, Splittable, manifest_digest
@@ -42,6 +43,7 @@ def plan_training(
         "sampling": {key: value for key, value in plain["sampling"].items() if key not in ignored},
         **{name: plain[name] for name in ("model", "maps", "train_seed", "threads")},
         "trainer": {key: value for key, value in plain["trainer"].items() if key not in LEAVES_WEIGHTS_ALONE},
+        "start": trainer.start and hashlib.sha256(Path(trainer.start).read_bytes()).hexdigest(),
         "device": plain["device"].split(":")[0],
         "sources": source_hash(
             _TRAIN, *targets(*(plain[name] for name in ("dataset", "sampling", "model", "maps", "trainer")))

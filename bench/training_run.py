@@ -24,7 +24,7 @@ from .metrics import Profile
 from .network import NetworkInput
 from .processes import Processes
 from .progress import progress
-from .training import CHECKPOINT, RECORD, WEIGHTS, Trainer, Training
+from .training import CHECKPOINT, RECORD, WEIGHTS, Trainer, Training, load_weights
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Run:
         self._training, self._network, self._folder, self._processes = training, network, folder, processes
         self._settings = settings = training.trainer
         processes.check(settings.batch_size)
+        if settings.start is not None:
+            load_weights(network, Path(settings.start))
         self._optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
         self._loss = LOSSES[settings.loss]
         samplings, cache = training.samplings(), Path(settings.cache).expanduser() if settings.cache else None
@@ -94,7 +96,8 @@ class Run:
         )
         workers: dict[str, Any] = {"num_workers": settings.workers}
         if settings.workers:
-            workers |= {"prefetch_factor": 4, "pin_memory": training.device.startswith("cuda")}
+            # A signal to stop reaches all processes: this one still needs what those prepare until its step has ended.
+            workers |= {"prefetch_factor": 4, "pin_memory": training.device.startswith("cuda"), "worker_init_fn": _deafen}
         network = _Precision(self._processes.wrap(self._network), settings, training.device)
         engine = SupervisedTrainer(
             device=torch.device(training.device),
@@ -238,7 +241,7 @@ class Run:
             "validation_slices": len(self._held_out),
             "parameters": sum(parameter.numel() for parameter in self._network.parameters()),
             # A folder of this machine is nobody's business.
-            "trainer": json.loads(json.dumps({**asdict(self._settings), "cache": None}, default=str)),
+            "trainer": json.loads(json.dumps({**asdict(self._settings), "cache": None, "start": _sha256(self._settings.start)}, default=str)),
             "train_seed": training.train_seed,
             "data_digest": training.data_digest,
             "learned_from": sorted({one.patient for one in (*training.train, *training.validation)}),
@@ -337,6 +340,10 @@ class _Precision(nn.Module):
         return image
 
 
+def _deafen(_worker: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @contextmanager
 def _terminated() -> Iterator[threading.Event]:
     """An event that SIGTERM sets, so that a step ends and is saved; only the main thread can ask for that."""
@@ -349,6 +356,10 @@ def _terminated() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _sha256(path: str | None) -> str | None:
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _l1(image: Tensor, target: Tensor) -> Tensor:

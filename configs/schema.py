@@ -344,6 +344,7 @@ class Trainer(Target):
     accelerations: list[float] = MISSING
     samplings: list[Any] | None = None
     augment: bool = MISSING
+    start: str | None = None
     validate_every: int = MISSING
     patience: int | None = None
     checkpoint_every: int = MISSING
