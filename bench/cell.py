@@ -18,14 +18,15 @@ from .errors import HalfscanError, NotApplicable
 from .images import Recipe
 from .maps import Espirit
 from .metrics import Profile
+from .network import Trainable
 from .qa.quality import Quality, Skipped
 from .reconstruction import Reconstructor
 from .sampling.pattern import Sampling
 from .scan_time.breakdown import break_down
 from .scan_time.protocol import Protocol
 from .sources import source_hash
-from .network import Trainable
-from .training import WEIGHTS, Training, load_weights, read_record
+from .training.training import Training
+from .training.weights import WEIGHTS, load_weights, read_record
 from .training_plan import plan_training, refuse_seen
 
 DTYPE = "complex64"

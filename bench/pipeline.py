@@ -179,7 +179,7 @@ class SeededSlices:
     ) -> None:
         drawn = Samplings(samplings)
         self._items = [{"acquisition": one, "slice": index} for one in acquisitions for index in range(one.slices)]
-        self.shapes = [item["acquisition"].kspace.shape[1:] for item in self._items]  # type: ignore[attr-defined]
+        self.shapes = [one.kspace.shape[1:] for one in acquisitions for _ in range(one.slices)]
         self._seed = seed
         read = ReadSliced(maps, drawn)
         self._random = Compose([*([RandFlipd()] if augment else []), RandMaskd(drawn)])
@@ -210,7 +210,7 @@ class SeededSlices:
 class Batches(Sampler[list[int]]):
     """All batches of a training from a step on, of slices of one shape each; a new order every epoch, from (seed, epoch) alone.
 
-    What does not fill a batch waits for the next epoch, in another order; a shape with fewer slices than a batch makes one of all.
+    What does not fill a batch waits for the next epoch, in another order; a shape of few slices makes one of all.
 
     Args:
         shapes: of each slice.

@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -321,6 +321,33 @@ class Store:
         with self._talking():
             return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
 
+    def log_training(
+        self, digest: str, model: str, *, config: Mapping[str, Any], record: Mapping[str, Any], weights: Path
+    ) -> None:
+        """A run of its own for a training: settings, curves, record and weights; the same weights are logged once."""
+        from mlflow.entities import Metric, Param
+
+        kind = {_KIND: "training", _KEY: digest, "halfscan.weights_sha256": record["weights_sha256"]}
+        with self._talking(), tempfile.TemporaryDirectory() as folder:
+            if self._search(f"tags.`{_KIND}` = 'training' and tags.`{_KEY}` = '{digest}'", 1):
+                return
+            run_id = self.client.create_run(self.experiment_id, run_name=f"training {model}", tags=kind).info.run_id
+            now = int(time.time() * 1000)
+            settings = parameters(redact(config))
+            params = [Param(key, str(value)[:_PARAM_LENGTH]) for key, value in settings.items() if value is not None]
+            for start in range(0, len(params), _PARAMS_A_CALL):
+                self.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
+            logged = [Metric(*point, now, step) for *point, step in _curves(record)]
+            logged += [Metric("training/seconds", record["seconds"], now, 0)]
+            if record["energy"]["value"] is not None:
+                logged.append(Metric("training/energy_j", record["energy"]["value"], now, 0))
+            for start in range(0, len(logged), _METRICS_A_CALL):
+                self.client.log_batch(run_id, metrics=logged[start : start + _METRICS_A_CALL])
+            write_json(Path(folder) / "training.json", record)
+            self.client.log_artifact(run_id, str(Path(folder) / "training.json"))
+            self.client.log_artifact(run_id, str(weights))
+            self.client.set_terminated(run_id, "FINISHED")
+
     def log_cell(
         self,
         run_id: str,
@@ -340,9 +367,7 @@ class Store:
             Param(key, str(value)[:_PARAM_LENGTH]) for key, value in parameters(redact(config)).items() if value is not None
         ]
         logged = [Metric(key, value, now, 0) for key, value in metrics(rows).items()]
-        for entry in training["history"] if training else ():
-            curve = ((name, value) for name, value in entry.items() if name != "step")
-            logged += [Metric(f"training/{name}", value, now, int(entry["step"])) for name, value in curve]
+        logged += [Metric(*point, now, step) for *point, step in _curves(training or {"history": []})]
         known = self.client.get_run(run_id).data.params
         params = [param for param in params if param.key not in known]
         with self._talking(), tempfile.TemporaryDirectory() as folder:
@@ -408,6 +433,12 @@ def _lock(path: Path | None) -> AbstractContextManager[Any]:
 
     # Two processes that open a new sqlite file at once would both try to make its tables.
     return FileLock(str(path) + ".lock")
+
+
+def _curves(record: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
+    """(name, value, step) of all points of a training's curves."""
+    for entry in record["history"]:
+        yield from ((f"training/{name}", value, int(entry["step"])) for name, value in entry.items() if name != "step")
 
 
 class _StoreErrors(AbstractContextManager[None]):

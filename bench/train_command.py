@@ -12,7 +12,7 @@ from pathlib import Path
 from .configuration import build, check_device, compose_run, to_plain, without_name
 from .errors import HalfscanError
 from .network import Trainable
-from .training import RECORD, WEIGHTS
+from .training.weights import RECORD, WEIGHTS
 from .training_plan import plan_training
 
 _PARTS = ("dataset", "sampling", "model", "maps", "trainer", "energy", "train_seed", "device", "threads", "out", "tracking")
@@ -42,7 +42,12 @@ def run_train(overrides: Sequence[str]) -> int:
     torch.use_deterministic_algorithms(True, warn_only=plain["device"].startswith("cuda"))
     dataset = build(plain["dataset"], "dataset")
     training = plan_training(
-        plain, dataset, model, build(plain["sampling"], "sampling"), build(plain["maps"], "maps"), build(plain["energy"], "energy")
+        plain,
+        dataset,
+        model,
+        build(plain["sampling"], "sampling"),
+        build(plain["maps"], "maps"),
+        build(plain["energy"], "energy"),
     )
     if first:
         _say_steps()
@@ -68,7 +73,7 @@ def _say_steps() -> None:
     """Learning curves on standard error while they grow."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    logger = logging.getLogger("halfscan.bench.training_run")
+    logger = logging.getLogger("halfscan.bench.training.run")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -15,9 +15,10 @@ from .maps import Espirit
 from .network import Trainable
 from .sampling.pattern import Sampling
 from .sources import source_hash
-from .training import LEAVES_WEIGHTS_ALONE, Trainer, Training
+from .training.trainer import LEAVES_WEIGHTS_ALONE, Trainer
+from .training.training import Training
 
-_TRAIN = "halfscan.bench.training_run"
+_TRAIN = "halfscan.bench.training.training"
 
 
 def plan_training(
@@ -45,9 +46,7 @@ def plan_training(
         "trainer": {key: value for key, value in plain["trainer"].items() if key not in LEAVES_WEIGHTS_ALONE},
         "start": trainer.start and hashlib.sha256(Path(trainer.start).read_bytes()).hexdigest(),
         "device": plain["device"].split(":")[0],
-        "sources": source_hash(
-            _TRAIN, *targets(*(plain[name] for name in ("dataset", "sampling", "model", "maps", "trainer")))
-        ),
+        "sources": source_hash(_TRAIN, *targets(*(plain[name] for name in ("dataset", "sampling", "model", "maps", "trainer")))),
     }
     training = Training(
         trainer=trainer,

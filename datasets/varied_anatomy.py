@@ -82,9 +82,7 @@ def smooth_field(n: int, waves: float, rng: np.random.Generator) -> Picture:
     return np.asarray(ndimage.zoom(knots, n / len(knots), order=3, mode="nearest", grid_mode=True), dtype=np.float32)
 
 
-def _tissues(
-    n: int, extent_mm: float, atlas: Atlas, rng: np.random.Generator
-) -> tuple[dict[TissueName, Picture], Picture]:
+def _tissues(n: int, extent_mm: float, atlas: Atlas, rng: np.random.Generator) -> tuple[dict[TissueName, Picture], Picture]:
     """Shares of the tissues in each pixel, and those of fat."""
     from scipy import ndimage
 

@@ -127,7 +127,9 @@ def _scan(cohort: VariedBrains, patient: int, shape: tuple[int, ...]) -> tuple[C
         own = cohort._rng(patient, f"slice {index}")
         generic = own.random() < cohort.generic_share
         picture = leaves(longer, own) if generic else head(longer, extent, load_atlas(), own)
-        wave = smooth_phase(picture.shape, *phase) * np.exp(1j * own.uniform(0, 1) * smooth_field(longer, own.uniform(0.5, 3), own))
+        wave = smooth_phase(picture.shape, *phase) * np.exp(
+            1j * own.uniform(0, 1) * smooth_field(longer, own.uniform(0.5, 3), own)
+        )
         maps = np.ones((1, *picture.shape), np.complex64)
         if coils > 1:
             maps = ring_sensitivities(

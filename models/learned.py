@@ -58,7 +58,7 @@ class Learned:
         """The network to reconstruct with."""
         if self.network is not None:
             return self.network
-        from ..bench.training import load_weights
+        from ..bench.training.weights import load_weights
 
         network = self.build(0).eval()
         if self.weights is not None:

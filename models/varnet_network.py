@@ -1,4 +1,11 @@
-"""The end-to-end variational network: cascades of soft data consistency and a U-Net, with learned sensitivity maps."""
+"""The end-to-end variational network: cascades of soft data consistency and a U-Net, with learned sensitivity maps.
+
+Source: Sriram et al., MICCAI (2020), arXiv:2004.06688. Weights bear the names of `monai.apps.reconstruction`'s
+VariationalNetworkModel, and images are that model's to rounding. It is run otherwise, and faster: channels lie last in memory;
+normalisation and activation are one function of its own; biases that a normalisation takes out again are not added; a transposed
+convolution that only feeds a convolution is merged with it; sampling is a convolution, so that no FFT is shifted, and along the
+readout, which is sampled whole, nothing is transformed. Every slice has its own mask, and an empty slice gives zeros.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +18,16 @@ from torch import Tensor, nn
 from ..bench.operators import combine, expand, sample, to_image
 
 _STEP = 16
+"""A U-Net of four levels halves its input so often."""
 _SLOPE = 0.1
 _EPSILON = 1e-5
+_MERGED = (False, False, True, True)
+"""Levels, the deepest first, where merging pays: wide levels of few pixels would multiply more than they move."""
 
 
 class _NormalisedLeakyReLU(torch.autograd.Function):
+    """Instance normalisation and leaky ReLU of (batch, channel, y, x) whose channels lie last in memory."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -48,6 +60,7 @@ class _NormalisedLeakyReLU(torch.autograd.Function):
 
 
 def _mean(rows: Tensor, channels: int) -> Tensor:
+    """(batch, 1, channel) mean over the pixels of (batch, y, x · channel): sums of long rows, then of short ones."""
     batch, height, length = rows.shape
     return rows.sum(1).view(batch, length // channels, channels).sum(1, keepdim=True) / (height * (length // channels))
 
@@ -57,6 +70,12 @@ def _tile(values: Tensor, width: int) -> Tensor:
 
 
 class _Frame(torch.autograd.Function):
+    """What a bias before a convolution does at the border, where the convolution's zeros lie beside it.
+
+    Inside, the bias is a constant and the normalisation after it takes it out; here it is less by the kernel's part that reaches
+    over the edge. Kernel: (channel, 3, 3), summed over the biases.
+    """
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
         ctx.mark_dirty(x)
@@ -80,43 +99,50 @@ class _Frame(torch.autograd.Function):
         return gradient, total
 
 
+def _conv(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight, None, padding=1)
+
+
 def _finish(x: Tensor, block: Any) -> Tensor:
-    return _NormalisedLeakyReLU.apply(x, block.adn.N.weight, block.adn.N.bias)
+    finished: Tensor = _NormalisedLeakyReLU.apply(x, block.adn.N.weight, block.adn.N.bias)  # type: ignore[no-untyped-call]
+    return finished
 
 
 def _convolve(x: Tensor, block: Any) -> Tensor:
-    return _finish(F.conv2d(x, block.conv.weight, None, padding=1), block)
+    return _finish(_conv(x, block.conv.weight), block)
 
 
 def _up(up: Any, x: Tensor, skip: Tensor, merged: bool) -> Tensor:
+    """A level's way up: the picture from below, enlarged, and that of this level, through two convolutions."""
     kernel = up.convs.conv_0.conv.weight
     deconv = up.upsample.deconv
     if merged:
         sides = kernel.split([skip.shape[1], kernel.shape[1] - skip.shape[1]], dim=1)
         wide = F.conv2d(deconv.weight, sides[1], padding=2)
-        out = F.conv2d(skip, sides[0], padding=1) + F.conv_transpose2d(x, wide, stride=2, padding=1)
-        out = _Frame.apply(out, torch.einsum("oihw,i->ohw", sides[1], deconv.bias))
+        out = _conv(skip, sides[0]) + F.conv_transpose2d(x, wide, stride=2, padding=1)
+        out = _Frame.apply(out, torch.einsum("oihw,i->ohw", sides[1], deconv.bias))  # type: ignore[no-untyped-call]
     else:
-        out = F.conv2d(torch.cat([skip, deconv(x)], 1), kernel, None, padding=1)
+        out = _conv(torch.cat([skip, deconv(x)], 1), kernel)
     return _convolve(_finish(out, up.convs.conv_0), up.convs.conv_1)
 
 
-MERGED = (False, False, True, True)
-
-
 def _run(unet: Any, x: Tensor) -> Tensor:
+    """MONAI's `BasicUNet` on (batch, 2, y, x), with its weights."""
     skips = []
     x = _convolve(_convolve(x, unet.conv_0.conv_0), unet.conv_0.conv_1)
     for down in (unet.down_1, unet.down_2, unet.down_3, unet.down_4):
         skips.append(x)
         x = F.max_pool2d(x, 2)
         x = _convolve(_convolve(x, down.convs.conv_0), down.convs.conv_1)
-    for up, merged in zip((unet.upcat_4, unet.upcat_3, unet.upcat_2, unet.upcat_1), MERGED):
+    for up, merged in zip((unet.upcat_4, unet.upcat_3, unet.upcat_2, unet.upcat_1), _MERGED, strict=True):
         x = _up(up, x, skips.pop(), merged)
-    return unet.final_conv(x)
+    out: Tensor = unet.final_conv(x)
+    return out
 
 
 class NormalisedUNet(nn.Module):
+    """A U-Net on complex images that are normalised to zero mean and unit deviation, real and imaginary part apart."""
+
     def __init__(self, features: int) -> None:
         super().__init__()
         from monai.networks.nets import BasicUNet
@@ -150,17 +176,22 @@ class NormalisedUNet(nn.Module):
 
 
 class Sensitivities(nn.Module):
+    """Maps from images of the ACS lines, refined coil by coil, of unit norm over the coils."""
+
     def __init__(self, features: int) -> None:
         super().__init__()
         self.conv_net = NormalisedUNet(features)
 
     def forward(self, images: Tensor) -> Tensor:
+        """(batch, coil, kx, ky) → the same."""
         maps = torch.view_as_real(self.conv_net(images.flatten(0, 1)).unflatten(0, images.shape[:2]))
         squares = (maps * maps).sum(1, keepdim=True)
         return torch.view_as_complex(maps / torch.where(squares > 0, squares, 1).sqrt())
 
 
 class Cascade(nn.Module):
+    """One step: towards what was sampled, and away from what the U-Net takes for an artefact."""
+
     def __init__(self, features: int) -> None:
         super().__init__()
         self.model = NormalisedUNet(features)
@@ -168,21 +199,32 @@ class Cascade(nn.Module):
         self.register_buffer("zeros", torch.zeros(1, 1, 1, 1, 1))
 
     def forward(self, images: Tensor, sampled: Tensor, mask: Tensor, maps: Tensor) -> Tensor:
+        """Coil images (batch, coil, kx, ky) → the next; `sampled` are those of the samples alone, masks begin at frequency 0."""
         along = (-1,) if mask.shape[-2] == 1 else (-2, -1)
         kept = torch.fft.ifftn(torch.fft.fftn(images, dim=along) * mask, dim=along)
         return images - self.dc_weight * (kept - sampled) - expand(self.model(combine(images, maps)), maps)
 
 
 class VariationalNetwork(nn.Module):
+    """Sampled k-space → coil images, or the root sum of their squares.
+
+    Args:
+        cascades: steps.
+        features: width of a step's U-Net at its first level.
+        map_features: of the U-Net that makes maps.
+    """
+
     def __init__(self, cascades: int, features: int, map_features: int) -> None:
         super().__init__()
         self.coil_sensitivity_model = Sensitivities(map_features)
         self.cascades = nn.ModuleList([Cascade(features) for _ in range(cascades)])
 
     def coil_images(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
-        return self._run(kspace, mask, acs).transpose(-1, -2)
+        """(batch, coil, ky, kx) complex coil images; arguments as `forward`'s."""
+        return self._coil_images(kspace, mask, acs).transpose(-1, -2)
 
-    def _run(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
+    def _coil_images(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
+        # The network's last axis is the phase encode's, as in the models whose weights it may take.
         mask, acs = mask.unsqueeze(1).transpose(-1, -2), acs.unsqueeze(1).transpose(-1, -2)
         kspace = sample(kspace.transpose(-1, -2).contiguous(), mask)
         lines = to_image(kspace, (-2,))
@@ -195,7 +237,15 @@ class VariationalNetwork(nn.Module):
         return images
 
     def forward(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
-        parts = torch.view_as_real(self._run(kspace, mask, acs))
+        """The root sum of squares (batch, ky, kx).
+
+        Args:
+            kspace: (batch, coil, ky, kx) complex64.
+            mask: (batch, ky, 1 or kx) bool, what was sampled.
+            acs: (batch, ky, 1) bool, the fully sampled central lines.
+        """
+        parts = torch.view_as_real(self._coil_images(kspace, mask, acs))
         squares = (parts * parts).sum((1, -1))
         there = squares > 0
+        # The root of nothing has no gradient.
         return torch.where(there, torch.where(there, squares, 1).sqrt(), 0).transpose(-1, -2)

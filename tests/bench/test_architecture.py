@@ -13,12 +13,14 @@ ORDER = [
     ["sampling"],
     ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],
     ["maps", "g_factor", "reconstruction", "energy"],
-    ["encoding", "pipeline", "audit", "exchange"],
-    ["training", "images", "truth", "metrics"],
+    ["encoding", "network", "audit", "exchange"],
+    ["pipeline", "processes", "metrics"],
+    ["training", "images", "truth"],
     ["qa"],
     ["rows"],
     ["claims"],
     ["configuration"],
+    ["training_plan"],
     ["cell", "pair"],
     ["benchmark"],
     ["manifest", "pictures"],
@@ -33,6 +35,7 @@ ORDER = [
     ["data_check"],
     [
         "task",
+        "train_command",
         "time_command",
         "data_command",
         "exchange_command",
@@ -48,7 +51,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 ALLOWED = {
     "models": {
         *("errors", "acquisition", "sampling", "operators", "wavelets", "noise", "maps", "reconstruction", "encoding"),
-        *("pipeline", "training", "exchange"),
+        *("network", "training", "exchange"),
     },
     "datasets": {"errors", "files", "sources", "identity", "acquisition", "splits", "operators"},
     "configs": set(),

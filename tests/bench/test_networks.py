@@ -16,11 +16,11 @@ pytestmark = pytest.mark.usefixtures("work")
 
 TRAINING_SWEPT = [
     "train_seed=1",
-    "trainer.epochs=2",
+    "trainer.steps=2",
     "trainer.batch_size=1",
     "trainer.learning_rate=0.01",
     "trainer.accelerations=[3]",
-    "trainer.validate_every=1 trainer.epochs=2",
+    "trainer.validate_every=1 trainer.steps=2",
     "model.features=3",
     "dataset.train=3",
     "dataset.test=3",

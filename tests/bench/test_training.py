@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,20 +16,33 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from halfscan.bench import training as module
 from halfscan.bench.energy import Unmetered
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.maps import Espirit
-from halfscan.bench.operators import combine, to_image
+from halfscan.bench.operators import combine, to_image, to_kspace
+from halfscan.bench.pipeline import (
+    Batches,
+    RandFlipd,
+    ReadSliced,
+    Samplings,
+    SeededSlices,
+    calibration_mask,
+    mirrored,
+    prepare_batch,
+)
 from halfscan.bench.sampling.equispaced import Equispaced
-from halfscan.bench.training import CHECKPOINT, WEIGHTS, Trainer, Training
+from halfscan.bench.sampling.poisson_disc import PoissonDisc
+from halfscan.bench.training import run as module
+from halfscan.bench.training.trainer import Trainer
+from halfscan.bench.training.training import Training
+from halfscan.bench.training.weights import CHECKPOINT, RECORD, WEIGHTS, load_weights
 from halfscan.datasets.digital_brains import DigitalBrains
 from halfscan.models.unet import UNet
 
 pytest.importorskip("nilearn")
 
 COHORT = DigitalBrains(train=3, validation=2, test=1, slices=1, matrix=32, coils=3)
-TRAINER = Trainer(epochs=4, batch_size=2, accelerations=(2.0, 4.0), validate_every=2)
+TRAINER = Trainer(steps=8, batch_size=2, accelerations=(2.0, 4.0), validate_every=4, checkpoint_every=3)
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +75,12 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_learns_and_records_how(tmp_path: Path) -> None:
-    model, record = training(trainer=replace(TRAINER, epochs=12)).run(tmp_path)
+    model, record = training(trainer=replace(TRAINER, steps=80, validate_every=16)).run(tmp_path)
     losses = [entry["train_loss"] for entry in record["history"]]
-    assert len(losses) == 12
-    assert np.mean(losses[-3:]) < np.mean(losses[:3])
-    assert [entry["epoch"] for entry in record["history"] if "validation_loss" in entry] == [2, 4, 6, 8, 10, 12]
+    assert np.mean(losses[-2:]) < np.mean(losses[:2])
+    assert [entry["step"] for entry in record["history"]] == [16, 32, 48, 64, 80]
+    assert all({"validation_loss", "ssim", "psnr", "nmse"} <= set(entry) for entry in record["history"])
+    assert record["seconds"] > 0
     assert record["energy"]["value"] is None
     assert "no GPU" in record["energy"]["reason"]
     assert model.network is not None
@@ -72,9 +88,9 @@ def test_learns_and_records_how(tmp_path: Path) -> None:
 
 
 def test_the_weights_that_validate_best_are_kept(tmp_path: Path) -> None:
-    _, record = training(trainer=replace(TRAINER, epochs=8)).run(tmp_path)
-    validated = {entry["epoch"]: entry["validation_loss"] for entry in record["history"] if "validation_loss" in entry}
-    assert record["best_epoch"] == min(validated, key=lambda epoch: validated[epoch])
+    _, record = training(trainer=replace(TRAINER, steps=16)).run(tmp_path)
+    validated = {entry["step"]: entry["validation_loss"] for entry in record["history"]}
+    assert record["best_step"] == min(validated, key=lambda epoch: validated[epoch])
 
 
 def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
@@ -84,24 +100,93 @@ def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_broken_off_and_resumed_is_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    _, unbroken = training().run(tmp_path / "unbroken")
-    save = module._Run._save
+EVERYTHING = replace(TRAINER, warm_up=2, decay=True, clip=0.5, average=0.9, loss="log_nmse", augment=True)
 
-    def break_off(run: module._Run) -> None:
+
+@pytest.mark.parametrize("trainer", [TRAINER, EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_broken_off_and_resumed_is_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, trainer: Trainer) -> None:
+    _, unbroken = training(trainer=trainer).run(tmp_path / "unbroken")
+    save = module.Run._save
+
+    def break_off(run: module.Run) -> None:
         save(run)
-        if run._epoch == epoch:
+        if run._step == step:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Run, "_save", break_off)
+        patch.setattr(module.Run, "_save", break_off)
         with pytest.raises(KeyboardInterrupt):
-            training().run(tmp_path / "broken")
+            training(trainer=trainer).run(tmp_path / "broken")
     assert (tmp_path / "broken" / "d" / CHECKPOINT).exists()
-    _, resumed = training().run(tmp_path / "broken")
+    _, resumed = training(trainer=trainer).run(tmp_path / "broken")
     assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
     assert resumed["history"] == unbroken["history"]
+    assert "resumed" in resumed["energy"]["reason"]
+
+
+def test_sigterm_ends_a_step_and_saves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training().run(tmp_path / "unbroken")
+    end = module.Run._end_step
+
+    def asked(run: module.Run, loss: torch.Tensor) -> None:
+        if run._step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        end(run, loss)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Run, "_end_step", asked)
+        with pytest.raises(KeyboardInterrupt):
+            training().run(tmp_path / "broken")
+    assert torch.load(tmp_path / "broken" / "d" / CHECKPOINT, weights_only=True)["step"] == 5
+    training().run(tmp_path / "broken")
+    assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
+
+
+def test_workers_and_a_cache_change_no_number(tmp_path: Path) -> None:
+    training().run(tmp_path / "alone")
+    trainer = replace(TRAINER, workers=2, cache=str(tmp_path / "cache"))
+    for name in ("fills", "finds"):
+        training(trainer=trainer).run(tmp_path / name)
+        assert same(weights(tmp_path / "alone"), weights(tmp_path / name))
+    assert len(list((tmp_path / "cache").glob("*.pt"))) == 5
+
+
+def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path) -> None:
+    trainer = replace(TRAINER, steps=400, validate_every=1, patience=3, learning_rate=0.5)
+    _, record = training(trainer=trainer).run(tmp_path)
+    assert record["steps"] == record["best_step"] + 3 < 400
+
+
+def test_two_processes_give_the_loss_curve_of_one(tmp_path: Path) -> None:
+    """Over gloo, as `torchrun` starts them, at the same batch in all."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+import torch
+from tests.bench import test_training as t
+from pathlib import Path
+torch.set_num_threads(1)
+t.training().run(Path(sys.argv[1]))
+"""
+    training().run(tmp_path / "one")
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    done = subprocess.run([*command, str(tmp_path / "two")], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (json.loads((tmp_path / name / "d" / RECORD).read_text())["history"] for name in ("one", "two"))
+    for here, there in zip(one, two, strict=True):
+        assert here == pytest.approx(there, rel=1e-4)
+
+
+def test_begins_from_given_weights(tmp_path: Path) -> None:
+    training().run(tmp_path / "first")
+    path = tmp_path / "first" / "d" / WEIGHTS
+    _, record = training(trainer=replace(TRAINER, start=str(path), learning_rate=1e-9)).run(tmp_path / "second")
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+    assert record["trainer"]["start"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_killed_anywhere_and_resumed_is_unbroken(tmp_path: Path) -> None:
@@ -125,7 +210,7 @@ def counted(self, engine, batch):
 SupervisedTrainer._iteration = counted
 t.training().run(Path(sys.argv[2]))
 """
-    for name, count in (("unbroken", 999), ("killed", 6)):
+    for name, count in (("unbroken", 999), ("killed", 7)):
         command = [sys.executable, "-c", program, str(count), str(tmp_path / name)]
         done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == (-signal.SIGKILL if name == "killed" else 0), done.stderr
@@ -159,37 +244,72 @@ def test_trained_once_and_shared(tmp_path: Path) -> None:
 
 
 def test_samples_depend_on_seed_epoch_and_slice_alone() -> None:
-    from halfscan.bench.pipeline import EpochSampler, SeededSlices
-
     one = training()
-    slices = SeededSlices(one.train, one.samplings(), one.maps, 0)
-    first = slices[4]["image"]
+    slices = SeededSlices(one.train, one.samplings(), one.maps, 0, augment=True)
+    first = slices[4]["kspace"]
     for index in (0, 5, 2):
         slices[index]
-    assert torch.equal(slices[4]["image"], first)
-    assert not torch.equal(slices[4 + 3 * 5]["image"], first)
-    unbroken, resumed = EpochSampler(3, seed=0), EpochSampler(3, seed=0, first_epoch=1)
-    list(unbroken)
-    assert list(unbroken) == list(resumed)
+    assert torch.equal(slices[4]["kspace"], first)
+    assert not torch.equal(slices[4 + 3 * 5]["kspace"], first)
+
+
+def test_batches_do_not_depend_on_where_a_training_begins() -> None:
+    shapes = [(3, 32, 32)] * 7 + [(2, 32, 32)] * 5 + [(1, 8, 8)]
+    unbroken, resumed = Batches(shapes, 2, 0, 40), Batches(shapes, 2, 0, 40, first=13)
+    batches = list(unbroken)
+    assert batches[13:] == list(resumed)
+    assert len(batches) == len(unbroken) == 40
+    for batch in batches:
+        assert len({shapes[index % len(shapes)] for index in batch}) == 1
+    parts = [list(Batches(shapes, 2, 0, 40, rank=rank, world=2)) for rank in (0, 1)]
+    assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in batches]
+    assert {index % len(shapes) for batch in batches for index in batch} == set(range(len(shapes)))
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_a_mirrored_scan_is_the_scan_of_a_mirrored_head(size: int) -> None:
+    image = torch.randn(2, size, size, dtype=torch.complex64, generator=torch.manual_seed(0))
+    for axes in ([-2], [-1], [-2, -1]):
+        torch.testing.assert_close(to_image(mirrored(to_kspace(image), axes)), mirrored(image, axes), rtol=1e-4, atol=1e-5)
+        assert torch.equal(mirrored(image, axes)[:, size // 2, size // 2], image[:, size // 2, size // 2])
+
+
+def test_augmented_k_space_still_fits_its_maps_and_target() -> None:
+    cohort = replace(COHORT, snr=1e6)
+    one = training(cohort=cohort)
+    slices = SeededSlices(one.train, one.samplings(), one.maps, 0)
+    read = slices._read[0]
+    flip = RandFlipd()
+    for seed in range(6):
+        flip.set_random_state(seed)
+        moved = flip(read)
+        torch.testing.assert_close(combine(to_image(moved["kspace"]), moved["maps"]), moved["target"], rtol=1e-3, atol=1e-4)
 
 
 def test_a_batch_has_a_mask_a_sample_and_a_noise_free_target() -> None:
     """MONAI's own masks can't do this: one mask serves a batch, or it crashes."""
-    from halfscan.bench.pipeline import SeededSlices, as_complex
-
     one = training()
     slices = SeededSlices(one.train, one.samplings(), one.maps, 0)
-    batch = [slices[index] for index in range(3)]
-    assert all(torch.isfinite(item["image"]).all() and item["image"].shape == (2, 32, 32) for item in batch)
-    assert max(float(as_complex(item["image"]).abs().max()) for item in batch) == pytest.approx(1, abs=1e-5)
+    batch = {name: torch.stack([slices[index][name] for index in range(3)]) for name in slices[0]}
+    given, label = prepare_batch(batch)
+    assert not torch.equal(given.mask[0], given.mask[1])
+    assert torch.equal(given.zero_filled.abs().amax((1, 2)), torch.ones(3)) or torch.allclose(
+        given.zero_filled.abs().amax((1, 2)), torch.ones(3), atol=1e-5
+    )
+    assert ((given.kspace != 0).any(1).any(-1) <= given.mask[..., 0]).all()
     acquisition = one.train[0]
     truth = torch.from_numpy(acquisition.truth.read_stack())
     kspace = torch.from_numpy(acquisition.kspace.read_stack())
     maps = one.maps(kspace, one.sampling.draw(acquisition.acquired, "x").calibration)
-    target = as_complex(batch[0]["label"])
-    expected = combine(to_image(truth), maps)[0]
-    ratio = target.abs().max() / expected.abs().max()
-    torch.testing.assert_close(target, expected * ratio, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(label[0] * given.scale[0], combine(to_image(truth), maps)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_slices_keep_their_acs_lines_and_share_all_samplings_of_that_width() -> None:
+    samplings = Samplings([Equispaced(acceleration=2, acs_lines=n) for n in (8, 12)] + [Equispaced(acceleration=3, acs_lines=8)])
+    widths = [{one.central_lines(32) for one in samplings.of("digest", index, 32)} for index in range(40)]
+    assert all(len(width) == 1 for width in widths)
+    assert {next(iter(width)) for width in widths} == {8, 12}
+    assert samplings.of("digest", 3, 32) == samplings.of("digest", 3, 32)
 
 
 @pytest.mark.parametrize(
@@ -206,36 +326,39 @@ def test_what_training_can_not_have_is_refused_before_it_starts(change: dict, me
         training(**change).check()
 
 
-def test_volumes_of_different_shapes_are_refused_by_name() -> None:
-    from halfscan.bench.pipeline import SeededSlices
-
+def test_volumes_of_different_shapes_train_in_batches_of_one_shape(tmp_path: Path) -> None:
     one = training()
-    other = replace(COHORT, matrix=40).of_split("train").acquisitions()
-    with pytest.raises(HalfscanError, match="2 different shapes, and a batch holds one"):
-        SeededSlices([*one.train, *other], one.samplings(), one.maps, 0)
+    other = replace(COHORT, matrix=40, coils=2).of_split("train").acquisitions()
+    _, record = replace(one, train=[*one.train, *other]).run(tmp_path)
+    assert record["train_slices"] == 6
 
 
 @pytest.mark.parametrize("coils", [1, 3])
 def test_one_coil_and_odd_sizes_train(tmp_path: Path, coils: int) -> None:
     odd = replace(COHORT, matrix=33, coils=coils)
-    _, record = training(cohort=odd, trainer=replace(TRAINER, epochs=1, validate_every=1)).run(tmp_path)
+    _, record = training(cohort=odd, trainer=replace(TRAINER, steps=1)).run(tmp_path)
     assert np.isfinite(record["history"][0]["train_loss"])
 
 
 def test_divergence_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.nn.L1Loss, "forward", lambda self, output, target: (output * float("nan")).mean())
-    with pytest.raises(HalfscanError, match="training diverged in epoch 1: lower"):
+    monkeypatch.setitem(module.LOSSES, "l1", lambda image, target: (image.abs() * float("nan")).mean())
+    with pytest.raises(HalfscanError, match="training diverged by step 3: lower"):
         training().run(tmp_path)
 
 
 def test_a_validation_that_is_not_finite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module._Run, "_validate", lambda self: float("nan"))
-    with pytest.raises(HalfscanError, match="training diverged in epoch 2"):
+    monkeypatch.setattr(module.Run, "_validate", lambda self: {"validation_loss": float("nan")})
+    with pytest.raises(HalfscanError, match="training diverged by step 4"):
         training().run(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "setting", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"accelerations": ()}, {"validate_every": 0}]
+    "setting",
+    [
+        *({"steps": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"accelerations": ()}, {"validate_every": 0}),
+        *({"checkpoint_every": 0}, {"warm_up": -1}, {"workers": -1}, {"clip": 0.0}, {"average": 1.0}, {"loss": "l3"}),
+        *({"patience": 0}, {"start": "nowhere"}),
+    ],
 )
 def test_settings_out_of_range_are_refused(setting: dict) -> None:
     with pytest.raises(HalfscanError, match=next(iter(setting))):
@@ -246,21 +369,19 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     training().run(tmp_path)
     path = tmp_path / "d" / WEIGHTS
     with pytest.raises(HalfscanError, match="are those of another network"):
-        module.load_weights(UNet(features=8).build(0), path)
+        load_weights(UNet(features=8).build(0), path)
     path.write_bytes(b"no safetensors")
     with pytest.raises(HalfscanError, match="can't be read"):
-        module.load_weights(UNet(features=4).build(0), path)
+        load_weights(UNet(features=4).build(0), path)
     with pytest.raises(HalfscanError, match=r"model.weights=.*no such file"):
         UNet(weights=str(tmp_path / "nothing"))
 
 
 def test_training_maps_see_the_sampled_square_alone() -> None:
-    from halfscan.bench.pipeline import ReadSliced
-    from halfscan.bench.sampling.poisson_disc import PoissonDisc
-
     one = training()
     acquisition = one.train[0]
-    mask = PoissonDisc(acceleration=2, acs_lines=8).draw(acquisition.acquired, "d", readout=32)
-    read = ReadSliced(one.maps, {32: mask})({"acquisition": acquisition, "slice": 0})
+    samplings = Samplings([PoissonDisc(acceleration=2, acs_lines=8)])
+    mask = calibration_mask(acquisition, 0, samplings)
+    read = ReadSliced(one.maps, samplings)({"acquisition": acquisition, "slice": 0})
     sampled = torch.where(torch.from_numpy(mask.sampled.copy()), read["kspace"], 0)
     assert torch.equal(read["maps"], one.maps(sampled[None], mask.calibration, mask.acs_readout)[0])

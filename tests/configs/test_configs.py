@@ -82,7 +82,7 @@ def test_claims_may_stand_together() -> None:
 
 
 # Choices that are another one with other settings.
-VARIANTS = {"zero_filled_rss", "bart_wavelet", "sigpy_wavelet"}
+VARIANTS = {"zero_filled_rss", "bart_wavelet", "sigpy_wavelet", "recipe"}
 # Defaults that a file is there to choose; of the rest it says what the code says.
 OWN = {"acs_lines", "dimension", "echo_train_length", "echo_spacing_s", "partitions", "dummies", "assumed", "clinical"}
 
@@ -114,3 +114,16 @@ def test_defaults_of_yaml_and_code_agree() -> None:
 def test_a_wrong_override_is_refused(override: str) -> None:
     with pytest.raises(HydraException):
         compose("run", [override])
+
+
+@pytest.mark.parametrize("model", ["modl", "varnet", "unet"])
+def test_the_training_configuration_plans_a_training(model: str) -> None:
+    from halfscan.bench.configuration import build, to_plain, without_name
+    from halfscan.bench.training_plan import plan_training
+
+    plain = to_plain(compose("train", [f"model={model}", "dataset.train=3", "dataset.validation=1"]))
+    built = {name: build(plain[name], name) for name in ("dataset", "sampling", "maps", "energy")}
+    training = plan_training(
+        plain, built["dataset"], build(without_name(plain["model"]), "model"), built["sampling"], built["maps"], built["energy"]
+    )
+    assert len(training.samplings()) == len(plain["trainer"]["samplings"])

@@ -30,6 +30,7 @@ from halfscan.models.sense import Sense
 from halfscan.models.sigpy import SigPy
 from halfscan.models.total_variation import TotalVariation
 from halfscan.models.unet import UNet
+from halfscan.models.varnet import VarNet
 from halfscan.models.wavelet import Wavelet
 from halfscan.models.zero_filled import ZeroFilled
 
@@ -56,6 +57,8 @@ MODELS: dict[str, Callable[[], Reconstructor]] = {
     "sigpy_wavelet": lambda: _outside(SigPy(method="wavelet", iterations=8)),
     "unet": lambda: _random_unet(),
     "modl": lambda: _random_modl(),
+    "varnet": lambda: VarNet(cascades=2, features=4, map_features=2),
+    "varnet_rss": lambda: VarNet(cascades=2, features=4, map_features=2, combination="rss"),
 }
 # Settings under which a model has no bias of its own: noise-free full sampling must return the truth.
 # An untrained U-Net returns its input.
@@ -74,6 +77,9 @@ UNBIASED: dict[str, Callable[[], Reconstructor]] = {
     "unet": UNet,
     "modl": lambda: Modl(features=4, iterations=2).with_network(_unweighted()),
 }
+# A variational network takes the mean of an image for an artefact until it has learned better.
+for _name in ("varnet", "varnet_rss"):
+    del UNBIASED[_name]
 
 
 def _outside(model: Outside) -> Reconstructor:

@@ -13,18 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from .errors import HalfscanError
-from .files import whole_file, write_json
-from .metrics import Profile
-from .network import NetworkInput
-from .processes import Processes
-from .progress import progress
-from .training import CHECKPOINT, RECORD, WEIGHTS, Trainer, Training, load_weights
+from ..errors import HalfscanError
+from ..files import whole_file, write_json
+from ..metrics import Profile
+from ..network import NetworkInput
+from ..processes import Processes
+from ..progress import progress
+from .trainer import Trainer
+from .weights import CHECKPOINT, RECORD, WEIGHTS, load_weights
+
+if TYPE_CHECKING:
+    from .training import Training
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ class Run:
     """
 
     def __init__(self, training: Training, network: nn.Module, folder: Path, processes: Processes) -> None:
-        from .pipeline import SeededSlices
+        from ..pipeline import SeededSlices
 
         self._training, self._network, self._folder, self._processes = training, network, folder, processes
         self._settings = settings = training.trainer
@@ -82,7 +86,7 @@ class Run:
         from monai.data import DataLoader
         from monai.engines import IterationEvents, SupervisedTrainer
 
-        from .pipeline import Batches, prepare_batch
+        from ..pipeline import Batches, prepare_batch
 
         settings, training = self._settings, self._training
         batches = Batches(
@@ -190,7 +194,7 @@ class Run:
         from monai.data import DataLoader
         from monai.engines import SupervisedEvaluator
 
-        from .pipeline import Batches, prepare_batch
+        from ..pipeline import Batches, prepare_batch
 
         batches = list(Batches(self._held_out.shapes, self._settings.batch_size, 0, 10**9)._batches(0))
         seen = {index for batch in batches for index in batch}
@@ -241,7 +245,9 @@ class Run:
             "validation_slices": len(self._held_out),
             "parameters": sum(parameter.numel() for parameter in self._network.parameters()),
             # A folder of this machine is nobody's business.
-            "trainer": json.loads(json.dumps({**asdict(self._settings), "cache": None, "start": _sha256(self._settings.start)}, default=str)),
+            "trainer": json.loads(
+                json.dumps({**asdict(self._settings), "cache": None, "start": _sha256(self._settings.start)}, default=str)
+            ),
             "train_seed": training.train_seed,
             "data_digest": training.data_digest,
             "learned_from": sorted({one.patient for one in (*training.train, *training.validation)}),

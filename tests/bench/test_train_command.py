@@ -1,0 +1,63 @@
+"""`halfscan train`: weights and record on disk, a run in the store, refusals in one line."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from halfscan.bench.cli import main
+
+pytest.importorskip("nilearn")
+pytestmark = pytest.mark.usefixtures("work")
+
+TINY = [
+    *("dataset=digital_brains", "dataset.train=2", "dataset.validation=1", "dataset.slices=1", "dataset.matrix=32"),
+    *("dataset.coils=2", "maps.calibration=12", "maps.kernel=4", "sampling.acs_lines=12", "trainer=default"),
+    *("trainer.accelerations=[2]", "trainer.steps=2", "trainer.validate_every=1", "trainer.batch_size=1"),
+]
+
+
+@pytest.mark.parametrize("model", [["model=unet", "model.features=2"], ["model=modl", "model.features=2", "model.iterations=1"]])
+def test_trains_and_logs_once(model: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *model, *TINY]) == 0
+    (folder,) = work.glob("outputs/weights/*")
+    record = json.loads((folder / "training.json").read_text())
+    out = capsys.readouterr().out
+    assert record["weights_sha256"] in out
+    assert "best of 2 validations" in out
+    assert load_file(folder / "weights.safetensors")
+    assert main(["train", *model, *TINY]) == 0
+    with sqlite3.connect("mlflow.db") as connection:
+        kinds = connection.execute("select count(*) from tags where key = 'halfscan.kind' and value = 'training'").fetchone()
+        curve = connection.execute("select count(*) from metrics where key = 'training/validation_loss'").fetchone()
+    connection.close()
+    assert kinds == (1,)
+    assert curve == (2,)
+    assert list(work.glob("mlartifacts/**/weights.safetensors"))
+
+
+def test_without_a_store_nothing_is_logged(work: Path) -> None:
+    before = (work / "mlflow.db").read_bytes()
+    assert main(["train", "model=unet", "model.features=2", *TINY, "tracking.uri=none"]) == 0
+    assert (work / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=sense"], "model=sense has nothing to train"),
+        (["model=unet", "dataset=sample"], "has no patients to train on"),
+        (["model=unet", "trainer.steps=0"], "trainer.steps=0 must be at least 1"),
+        (["model=unet", "model.features=x"], "features"),
+        (["model=unet", "device=cuda:99"], "torch sees no such GPU"),
+    ],
+)
+def test_refusals_are_one_line(words: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *words]) == 2
+    error = capfd.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
