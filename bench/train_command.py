@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -36,6 +35,8 @@ def run_train(overrides: Sequence[str]) -> int:
         raise HalfscanError(f"model={name} has nothing to train: choose model=modl, varnet or unet")
     if model.weights is not None:
         raise HalfscanError(f"model.weights={model.weights} are finished: train with model.weights=null")
+    if plain["device"] == "cuda" and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # each process its own GPU
     # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(plain["threads"])
@@ -65,7 +66,6 @@ def run_train(overrides: Sequence[str]) -> int:
     scores = ", ".join(f"{key} {value:.4g}" for key, value in best.items() if key != "step")
     print(f"{folder / WEIGHTS}: best of {len(record['history'])} validations at step {record['best_step']}: {scores}")
     print(f"SHA-256 {record['weights_sha256']}; record {folder / RECORD}")
-    print(json.dumps({"weights": str(folder / WEIGHTS), "sha256": record["weights_sha256"]}), file=sys.stderr)
     return 0
 
 
