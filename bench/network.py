@@ -30,6 +30,17 @@ class NetworkInput:
     scale: Tensor
     """(slice, 1, 1) what k-space and noise were divided by; 1 where a slice is empty."""
 
+    def part(self, some: slice) -> NetworkInput:
+        """Some of the slices."""
+        return NetworkInput(
+            kspace=self.kspace[some],
+            mask=self.mask[some],
+            acs=self.acs[some],
+            maps=None if self.maps is None else self.maps[some],
+            noise=self.noise[some],
+            scale=self.scale[some],
+        )
+
     @property
     def zero_filled(self) -> Tensor:
         """(slice, ky, kx) Aᴴy; its peak is 1."""

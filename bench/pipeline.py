@@ -21,6 +21,7 @@ from monai.transforms import Compose, RandomizableTransform, Transform
 from torch.utils.data import Sampler
 
 from .acquisition import Acquisition
+from .errors import HalfscanError
 from .maps import Espirit
 from .network import NetworkInput, normalised
 from .noise import noise_level
@@ -187,7 +188,7 @@ class SeededSlices:
             self._read: Dataset = CacheDataset(self._items, read, num_workers=1, progress=False, copy_cache=False)
             return
         # Code that was edited must not find what the code before it made.
-        made = [json.dumps(asdict(maps)), source_hash(__name__), [asdict(one) for one in samplings]]
+        made = [json.dumps(asdict(maps)), source_hash(__name__), [[type(one).__qualname__, asdict(one)] for one in samplings]]
 
         def key(item: Mapping[str, Any]) -> bytes:
             content = json.dumps([item["acquisition"].digest, item["slice"], *made], sort_keys=True)
@@ -225,6 +226,13 @@ class Batches(Sampler[list[int]]):
         self, shapes: Sequence[tuple[int, ...]], size: int, seed: int, steps: int, first: int = 0, rank: int = 0, world: int = 1
     ) -> None:
         self._groups = [np.array([i for i, one in enumerate(shapes) if one == shape]) for shape in dict.fromkeys(shapes)]
+        for group in self._groups:
+            # A share of nothing, or of fewer slices than another's, would not give the batch's gradient.
+            if len(group) < size and len(group) % world:
+                raise HalfscanError(
+                    f"{len(group)} slices of shape {shapes[group[0]]} make a batch by themselves and can't be shared evenly by "
+                    f"{world} processes: use trainer.batch_size={world} or fewer processes"
+                )
         self._size, self._seed, self._steps, self._first = size, seed, steps, first
         self._length, self._rank, self._world = len(shapes), rank, world
         self.per_epoch = sum(max(1, len(group) // size) for group in self._groups)

@@ -329,8 +329,11 @@ class Store:
 
         kind = {_KIND: "training", _KEY: digest, "halfscan.weights_sha256": record["weights_sha256"]}
         with self._talking(), tempfile.TemporaryDirectory() as folder:
-            if self._search(f"tags.`{_KIND}` = 'training' and tags.`{_KEY}` = '{digest}'", 1):
+            before = self._search(f"tags.`{_KIND}` = 'training' and tags.`{_KEY}` = '{digest}'")
+            if any(run.info.status == "FINISHED" for run in before):
                 return
+            for run in before:  # broken off while it was being logged
+                self.client.set_terminated(run.info.run_id, "KILLED")
             run_id = self.client.create_run(self.experiment_id, run_name=f"training {model}", tags=kind).info.run_id
             now = int(time.time() * 1000)
             settings = parameters(redact(config))

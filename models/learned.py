@@ -67,9 +67,15 @@ class Learned:
 
     def __call__(self, data: ReconInput) -> ReconResult:
         given = network_input(data)
-        with torch.no_grad():
-            image = self.ready.to(data.kspace.device)(given)
+        image = slice_by_slice(self.ready.to(data.kspace.device), given)
         return ReconResult(image=centre_crop(restored(image, given), data.field_of_view), kind="complex", combination="mvue")
+
+
+def slice_by_slice(network: Callable[[NetworkInput], Tensor], given: NetworkInput) -> Tensor:
+    """A network's output, without gradients. One slice at a time on a CPU, whose memory the matrices of many would fill."""
+    step = len(given.kspace) if given.kspace.is_cuda else 1
+    with torch.no_grad():
+        return torch.cat([network(given.part(slice(start, start + step))) for start in range(0, len(given.kspace), step)])
 
 
 def restored(image: Tensor, given: NetworkInput) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from ..bench.errors import HalfscanError, NotApplicable
@@ -12,7 +11,7 @@ from ..bench.network import NetworkInput, network_input
 from ..bench.operators import combine
 from ..bench.reconstruction import Combination, ReconInput, ReconResult, check_combination, from_coils
 from ..bench.sampling.mask import Mask
-from .learned import Learned, restored
+from .learned import Learned, restored, slice_by_slice
 from .varnet_network import VariationalNetwork
 
 
@@ -81,6 +80,5 @@ class VarNet(Learned):
         given = network_input(data)
         network = self.ready.to(data.kspace.device)
         assert isinstance(network, CombinedVarNet)
-        with torch.no_grad():
-            images = network.coil_images(given)
+        images = slice_by_slice(network.coil_images, given)
         return from_coils(restored(images, given), data, self.combination)

@@ -53,8 +53,11 @@ class Run:
         self._training, self._network, self._folder, self._processes = training, network, folder, processes
         self._settings = settings = training.trainer
         processes.check(settings.batch_size)
+        self._start = None
         if settings.start is not None:
             load_weights(network, Path(settings.start))
+            # Of what was loaded: the file may be gone when the record is written.
+            self._start = hashlib.sha256(Path(settings.start).read_bytes()).hexdigest()
         self._optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
         self._loss = LOSSES[settings.loss]
         samplings, cache = training.samplings(), Path(settings.cache).expanduser() if settings.cache else None
@@ -115,7 +118,7 @@ class Run:
             decollate=False,
             non_blocking=bool(settings.workers),
         )
-        engine.logger.setLevel(logging.WARNING)
+        engine.logger.setLevel(logging.CRITICAL)  # what fails is raised, and said once
         clock = time.monotonic()
         with progress("training", settings.steps - self._step) as advance, _terminated() as stop:
 
@@ -209,7 +212,7 @@ class Run:
             prepare_batch=prepare_batch,
             decollate=False,
         )
-        evaluator.logger.setLevel(logging.WARNING)
+        evaluator.logger.setLevel(logging.CRITICAL)
         profile = Profile(name="mvue", truth="mvue")
         losses: list[float] = []
         scores: dict[str, list[float]] = {}
@@ -245,9 +248,7 @@ class Run:
             "validation_slices": len(self._held_out),
             "parameters": sum(parameter.numel() for parameter in self._network.parameters()),
             # A folder of this machine is nobody's business.
-            "trainer": json.loads(
-                json.dumps({**asdict(self._settings), "cache": None, "start": _sha256(self._settings.start)}, default=str)
-            ),
+            "trainer": json.loads(json.dumps({**asdict(self._settings), "cache": None, "start": self._start}, default=str)),
             "train_seed": training.train_seed,
             "data_digest": training.data_digest,
             "learned_from": sorted({one.patient for one in (*training.train, *training.validation)}),
@@ -362,10 +363,6 @@ def _terminated() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _sha256(path: str | None) -> str | None:
-    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _l1(image: Tensor, target: Tensor) -> Tensor:

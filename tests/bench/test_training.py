@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -219,6 +220,44 @@ t.training().run(Path(sys.argv[2]))
     assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "killed"))
 
 
+@pytest.mark.trials
+def test_killed_at_twenty_random_steps_and_resumed_is_unbroken(tmp_path: Path) -> None:
+    program = f"""
+import os, random, signal, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+import torch
+from dataclasses import replace
+from tests.bench import test_training as t
+from pathlib import Path
+torch.set_num_threads(2)
+from monai.engines import SupervisedTrainer
+left = int(sys.argv[1])
+iteration = SupervisedTrainer._iteration
+def counted(self, engine, batch):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return iteration(self, engine, batch)
+SupervisedTrainer._iteration = counted
+t.training(trainer=replace(t.EVERYTHING, steps=120, checkpoint_every=4, validate_every=40)).run(Path(sys.argv[2]))
+"""
+
+    def run(kill_at: int, name: str) -> int:
+        command = [sys.executable, "-c", program, str(kill_at), str(tmp_path / name)]
+        return subprocess.run(command, env=dict(os.environ), capture_output=True, timeout=300, check=False).returncode
+
+    assert run(-1, "unbroken") == 0
+    rng = random.Random(0)
+    kills = 0
+    while kills < 20:
+        # Short of a checkpoint now and then: that work is done again.
+        assert run(rng.randint(2, 9), "killed") == -signal.SIGKILL
+        kills += 1
+    assert run(-1, "killed") == 0
+    assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "killed"))
+
+
 def test_a_checkpoint_cut_short_starts_anew(tmp_path: Path) -> None:
     training().run(tmp_path / "whole")
     (tmp_path / "cut" / "d").mkdir(parents=True)
@@ -261,9 +300,15 @@ def test_batches_do_not_depend_on_where_a_training_begins() -> None:
     assert len(batches) == len(unbroken) == 40
     for batch in batches:
         assert len({shapes[index % len(shapes)] for index in batch}) == 1
-    parts = [list(Batches(shapes, 2, 0, 40, rank=rank, world=2)) for rank in (0, 1)]
-    assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in batches]
+    parts = [list(Batches(shapes[:12], 2, 0, 40, rank=rank, world=2)) for rank in (0, 1)]
+    whole = list(Batches(shapes[:12], 2, 0, 40))
+    assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
     assert {index % len(shapes) for batch in batches for index in batch} == set(range(len(shapes)))
+
+
+def test_a_batch_that_can_not_be_shared_evenly_is_refused() -> None:
+    with pytest.raises(HalfscanError, match=r"3 slices of shape .* shared evenly by 2"):
+        Batches([(1, 8, 8)] * 4 + [(2, 8, 8)] * 3, 4, 0, 10, world=2)
 
 
 @pytest.mark.parametrize("size", [8, 9])
