@@ -61,3 +61,14 @@ def test_refusals_are_one_line(words: list[str], message: str, capfd: pytest.Cap
     error = capfd.readouterr().err.strip()
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def test_weights_to_begin_from_count_by_their_content(work: Path) -> None:
+    for seed in (0, 1):
+        assert main(["train", "model=unet", "model.features=2", *TINY, f"train_seed={seed}", "tracking.uri=none"]) == 0
+    first, second = (path.read_bytes() for path in work.glob("outputs/weights/*/weights.safetensors"))
+    words = ["train", "model=unet", "model.features=2", *TINY, "tracking.uri=none", "trainer.start=start.safetensors"]
+    for content, trained in ((first, 3), (first, 3), (second, 4)):
+        (work / "start.safetensors").write_bytes(content)
+        assert main(words) == 0
+        assert len(list(work.glob("outputs/weights/*"))) == trained
