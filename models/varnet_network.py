@@ -104,7 +104,11 @@ def _conv(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _finish(x: Tensor, block: Any) -> Tensor:
-    finished: Tensor = _NormalisedLeakyReLU.apply(x, block.adn.N.weight, block.adn.N.bias)  # type: ignore[no-untyped-call]
+    norm = block.adn.N
+    if x.is_cuda:  # cuDNN's kernel is one launch, ours a dozen
+        return F.leaky_relu(F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=_EPSILON), _SLOPE)
+    # Sums over a picture want single precision, whatever the convolutions are in.
+    finished: Tensor = _NormalisedLeakyReLU.apply(x.float(), norm.weight, norm.bias)  # type: ignore[no-untyped-call]
     return finished
 
 

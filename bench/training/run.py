@@ -334,15 +334,15 @@ def _running_mean(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 class _Precision(nn.Module):
-    """A network under autocast, where that is wanted and the device is a GPU."""
+    """A network under autocast, where that is wanted."""
 
     def __init__(self, network: nn.Module, settings: Trainer, device: str) -> None:
         super().__init__()
         self.network = network
-        self._mixed = settings.mixed_precision and device.startswith("cuda")
+        self._mixed = device.partition(":")[0] if settings.mixed_precision else None
 
     def forward(self, data: NetworkInput) -> Tensor:
-        with torch.autocast("cuda", dtype=torch.bfloat16) if self._mixed else nullcontext():
+        with torch.autocast(self._mixed, dtype=torch.bfloat16) if self._mixed else nullcontext():
             image: Tensor = self.network(data)
         return image
 

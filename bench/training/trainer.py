@@ -53,7 +53,7 @@ class Trainer:
     cache: str | None = None
     """Folder for prepared slices, which trainings and processes share; None keeps them in memory."""
     mixed_precision: bool = False
-    """On a GPU, convolutions in bfloat16."""
+    """Whether convolutions are in bfloat16."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accelerations", tuple(self.accelerations))
