@@ -26,7 +26,7 @@ from .scan_time.breakdown import break_down
 from .scan_time.protocol import Protocol
 from .sources import source_hash
 from .training.training import Training
-from .training.weights import WEIGHTS, load_weights, read_record
+from .training.weights import load_weights, read_record
 from .training_plan import plan_training, refuse_seen
 
 DTYPE = "complex64"
@@ -138,8 +138,8 @@ def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisit
         What limits their scores: without a record nobody knows whom they learned from.
     """
     load_weights(model.build(0), path)
-    record = read_record(path.parent)
-    if record is None or path.name != WEIGHTS or "learned_from" not in record:
+    record = read_record(path)
+    if record is None or record.get("learned_from") is None:
         return "the network's weights came without a record of whom they learned from: the scored patients may be among them"
     refuse_seen(set(record["learned_from"]), acquisitions)
     return None
@@ -147,14 +147,16 @@ def _check_weights(model: Trainable, path: Path, acquisitions: Sequence[Acquisit
 
 def _identity(plain: dict[str, Any], model: Reconstructor, manifest: str, training: Training | None) -> dict[str, Any]:
     """The allow-list of the digest: what can change a reconstructed image."""
-    weights = plain["model"].get("weights")
-    file = Path(weights) if isinstance(weights, str) and Path(weights).is_file() else None
+    weights = model.weights if isinstance(model, Trainable) else None
+    # What is in a file counts, not where it lies.
+    named = {key: value for key, value in plain["model"].items() if key != "weights"}
     return {
         "manifest": manifest,
         "training": training.digest if training else None,
-        "weights": hashlib.sha256(file.read_bytes()).hexdigest() if file else None,
+        "weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights else None,
         "images": getattr(model, "content_digest", None),
-        **{name: plain[name] for name in ("sampling", "model", "maps", "mask_replicate", "threads")},
+        "model": named,
+        **{name: plain[name] for name in ("sampling", "maps", "mask_replicate", "threads")},
         "dtype": DTYPE,
         "device": plain["device"].split(":")[0],
         "sources": source_hash(_RECONSTRUCT, *targets(plain["dataset"], plain["sampling"], plain["model"], plain["maps"])),

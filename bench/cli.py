@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .data_command import run_data
 
             return run_data(_data_parser("".join(words[1:2])).parse_intermixed_args(words[2:]))
+        if words[:1] == ["weights"] and words[1:2] not in (["-h"], ["--help"]):
+            from .weights_command import run_weights
+
+            return run_weights(_weights_parser("".join(words[1:2])).parse_args(words[2:]))
         options = _parser().parse_args(words)
         return int(options.command(options))
     except HalfscanError as error:
@@ -113,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         ("data", "check files before they are believed, split patients: halfscan data check PATH, halfscan data split"),
         ("export-inputs", "the sampled lines alone, for a vendor: halfscan export-inputs dataset=... --out FOLDER"),
         ("score", "a vendor's finished images: halfscan score IMAGES dataset=... sampling=..."),
+        ("weights", "published weights as safetensors, weights in the registry: halfscan weights convert, weights register"),
         ("pair", "series that were really scanned, long and short: halfscan pair PAIRS.csv claim=..."),
     ):
         commands.add_parser(name, help=words).add_argument("words", nargs="*")
@@ -202,6 +207,25 @@ def _data_parser(what: str) -> argparse.ArgumentParser:
         parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="a PNG a volume; they show patients: keep them here")
         return parser
     raise HalfscanError(f"halfscan data {what[:40]}: there are data check and data split")
+
+
+def _weights_parser(what: str) -> argparse.ArgumentParser:
+    """Of `halfscan weights convert` or `halfscan weights register`."""
+    parser = _Parser(prog=f"halfscan weights {what}")
+    parser.set_defaults(what=what)
+    parser.add_argument("file", type=Path, metavar="FILE")
+    if what == "convert":
+        parser.description = "Published weights (.pt) as safetensors; only tensors are unpickled, no code is run."
+        parser.add_argument("--model", default="varnet_fastmri", help="whose weights they are (default: %(default)s)")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="default: FILE.safetensors")
+        return parser
+    if what == "register":
+        parser.description = "Safetensors, and the record beside them, into the tracking store's registry of models."
+        parser.add_argument("--name", required=True, help="of the model; its version is counted")
+        parser.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
+        parser.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+        return parser
+    raise HalfscanError(f"halfscan weights {what[:40]}: there are weights convert and weights register")
 
 
 def _shares(text: str) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -48,13 +49,29 @@ def compose_run(overrides: Sequence[str], names: Sequence[str], primary: str = "
     register()
     try:
         with initialize_config_module("halfscan.configs", version_base="1.3"):
-            config = compose(primary, list(overrides))
+            config = compose(primary, _with_folders(overrides))
     except HydraException as error:
         if "multirun" in str(error):
             raise HalfscanError("an override has several values: only `halfscan run` sweeps over them") from error
         cause = one_line(error.__cause__) if error.__cause__ else ""
         raise HalfscanError(one_line(error) + (f" {cause}" if cause and cause not in one_line(error) else "")) from error
     return OmegaConf.masked_copy(config, list(names))
+
+
+def _with_folders(words: Sequence[str]) -> list[str]:
+    """Overrides, with `--config-dir FOLDER` as Hydra's own command line takes it turned into one of them."""
+    rest, folders = [], []
+    waiting = iter(words)
+    for word in waiting:
+        name, equals, value = word.partition("=")
+        if name not in ("--config-dir", "-cd"):
+            rest.append(word)
+            continue
+        folder = Path(value if equals else next(waiting, "")).absolute()
+        if not folder.is_dir():
+            raise HalfscanError(f"--config-dir {folder}: no such folder")
+        folders.append(f"file://{folder}")
+    return [*rest, f"hydra.searchpath={json.dumps(folders)}"] if folders else rest
 
 
 def build(node: dict[str, Any], where: str) -> Any:

@@ -24,6 +24,7 @@ from .quantity import Quantity
 from .reconstruction import Combination, ReconInput, ReconResult, Reconstructor
 from .sampling.mask import Mask
 from .sampling.pattern import Sampling
+from .training.weights import WEIGHTS_FOLDER
 
 TRAINING = "training.json"
 """How the network behind the images was trained, kept beside them: re-scoring needs no weights."""
@@ -114,7 +115,7 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
 
 def weights_folder(images: Path) -> Path:
     """Where trained weights lie, beside the folder of all images."""
-    return images.parent / "weights"
+    return images.parent / WEIGHTS_FOLDER
 
 
 def trained(recipe: Recipe, images: Path) -> tuple[Recipe, dict[str, Any] | None]:

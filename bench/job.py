@@ -23,8 +23,9 @@ from .errors import HalfscanError, one_line
 from .images import TRAINING
 from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, VIEWS, write_picture, write_views
-from .privacy import holds_path, is_path
+from .privacy import may_name
 from .progress import progress
+from .registry import with_local_weights
 from .rows import Row, write_rows
 from .tracking import ROWS, Store
 
@@ -52,7 +53,7 @@ def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Statu
     """Runs one cell and records how it ended, on disk and in the store."""
 
     def work(running: Running) -> None:
-        cell = build_cell(config)
+        cell = build_cell(with_local_weights(config))
         if cell.key != entry.key:
             raise HalfscanError("code, data or configuration changed after the sweep was planned: start it again")
         run_id = running.start(_name(manifest, entry, cell))
@@ -148,7 +149,7 @@ def _name(manifest: SweepManifest, entry: Entry, cell: Cell) -> str:
     others = [
         f"{name.rpartition('.')[2]}={value}"
         for name, value in entry.swept(manifest.swept).items()
-        if name != "model" and not is_path(name) and not holds_path(value)
+        if name != "model" and not may_name(name, value)
     ]
     return " ".join([cell.recipe.model_name, *others])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -104,4 +105,17 @@ class Trainable(Reconstructor, Protocol):
 
     def with_network(self, network: nn.Module) -> Reconstructor:
         """The same reconstruction with a trained network."""
+        ...
+
+
+@runtime_checkable
+class Convertible(Trainable, Protocol):
+    """A model for which others publish weights."""
+
+    def converted(self, state: Mapping[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor]]:
+        """The settings that published weights were made with, and the weights under the names that they have here.
+
+        Raises:
+            HalfscanError: they are of another network.
+        """
         ...

@@ -9,6 +9,7 @@ from typing import Any
 
 from .identity import private_id
 from .manifest import SweepManifest
+from .training.weights import REGISTERED, SHIPPED
 
 
 def redact(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
         key: redact(value)
         if isinstance(value, Mapping)
         else hash_path(value)
-        if isinstance(value, str) and (is_path(key) or holds_path(value))
+        if isinstance(value, str) and may_name(key, value)
         else value
         for key, value in config.items()
     }
@@ -26,10 +27,16 @@ def redact(config: Mapping[str, Any]) -> dict[str, Any]:
 def redact_overrides(overrides: Sequence[str]) -> list[str]:
     """The same for `name=value` words."""
     pairs = (override.partition("=") for override in overrides)
-    return [f"{key}={hash_path(value) if is_path(key) or holds_path(value) else value}" for key, _, value in pairs]
+    return [f"{key}={hash_path(value) if may_name(key, value) else value}" for key, _, value in pairs]
 
 
-def holds_path(value: str) -> bool:
+def may_name(name: str, value: str) -> bool:
+    """Whether a setting may name a patient: a path by its name or its look, but for weights that everybody has."""
+    public = name.rpartition(".")[2] == "weights" and (value == SHIPPED or value.startswith(REGISTERED))
+    return not public and (_is_path(name) or _holds_path(value))
+
+
+def _holds_path(value: str) -> bool:
     """Whether a value looks like a path, whatever its setting is called; 7/8 is a fraction."""
     return ("/" in value or "\\" in value) and not re.fullmatch(r"\d+/\d+", value)
 
@@ -39,7 +46,7 @@ def hash_path(path: str) -> str:
     return f"path-{private_id(path)[:8]}"
 
 
-def is_path(name: str) -> bool:
+def _is_path(name: str) -> bool:
     """Whether a setting holds a path or another text that may name a patient."""
     return name.rpartition(".")[2] in ("path", "out", "uri", "cache", "weights", "splits", "patient_pattern")
 

@@ -17,6 +17,7 @@ from .configuration import build_claims, forget_datasets, to_plain
 from .errors import HalfscanError
 from .files import why_unwritable, write_json
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
+from .registry import with_local_weights
 from .rows import CellRows, read_cell
 from .tracking import CLAIMS, ROWS, Store, tracking_uri
 
@@ -112,7 +113,7 @@ def _check_cells(jobs: Sequence[Sequence[str]], compose: Compose) -> tuple[tuple
         config = compose(overrides)
         if config.claims != first.claims:
             raise HalfscanError("claims can't be swept: a sweep is started with one set of them, for all its cells")
-        cell = build_cell(config)
+        cell = build_cell(with_local_weights(config))
         if cell.key in entries:
             log.warning("two cells are the same and one is left out: %s", " ".join(overrides))
             continue

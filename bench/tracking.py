@@ -96,14 +96,14 @@ class Store:
         from mlflow.tracking import MlflowClient
 
         # A fresh sqlite store gets its tables here, from one process at a time.
-        with self._talking(), _lock(path):
+        with self.talking(), _lock(path):
             return MlflowClient(tracking_uri=self.uri)
 
     @cached_property
     def experiment_id(self) -> str:
         """The experiment's id; it is made by one process at a time."""
         path = sqlite_path(self.uri)
-        with self._talking(), _lock(path):
+        with self.talking(), _lock(path):
             found = self.client.get_experiment_by_name(self.experiment)
             if found is not None:
                 if found.lifecycle_stage != "active":
@@ -116,14 +116,15 @@ class Store:
             location = None if path is None else (path.absolute().parent / "mlartifacts").as_uri()
             return str(self.client.create_experiment(self.experiment, artifact_location=location))
 
-    def _talking(self) -> AbstractContextManager[None]:
+    def talking(self) -> AbstractContextManager[None]:
+        """A window in which whatever the store raises becomes one line that names it."""
         return _StoreErrors(self.uri)
 
     # A sweep -----------------------------------------------------------------------------------------------------
 
     def find_sweep(self, sweep_id: str) -> str | None:
         """The parent run of a sweep, None where the store has none."""
-        with self._talking():
+        with self.talking():
             found = self._search(f"tags.`{_KIND}` = 'sweep' and tags.`{_SWEEP}` = '{sweep_id}'", 1)
         return found[0].info.run_id if found else None
 
@@ -140,7 +141,7 @@ class Store:
         path = sqlite_path(self.uri)
         if path is not None and not path.exists():
             raise HalfscanError(f"no store at {path}: start a sweep with `halfscan run`, or set MLFLOW_TRACKING_URI")
-        with self._talking():
+        with self.talking():
             runs = [run for run in self._search(f"tags.`{_KIND}` = 'sweep'") if not ended or run.info.status != "RUNNING"]
         sweeps = [(run.data.tags[_SWEEP], run.info.run_id) for run in runs]
         found = [(sweep, run_id) for sweep, run_id in sweeps if sweep.startswith(name or "")]
@@ -153,12 +154,12 @@ class Store:
 
     def holds_sweep(self, beginning: str) -> bool:
         """Whether some sweep's id begins so."""
-        with self._talking():
+        with self.talking():
             return any(run.data.tags[_SWEEP].startswith(beginning) for run in self._search(f"tags.`{_KIND}` = 'sweep'"))
 
     def start_sweep(self, sweep_id: str) -> str:
         """Makes the parent run."""
-        with self._talking():
+        with self.talking():
             run = self.client.create_run(
                 self.experiment_id, run_name=f"sweep {sweep_id}", tags={_KIND: "sweep", _SWEEP: sweep_id}
             )
@@ -166,17 +167,17 @@ class Store:
 
     def resume(self, run_id: str) -> None:
         """Sets a run back to running."""
-        with self._talking():
+        with self.talking():
             self.client.update_run(run_id, status="RUNNING")
 
     def end(self, run_id: str, status: str) -> None:
         """Closes a run as FINISHED, FAILED or KILLED."""
-        with self._talking():
+        with self.talking():
             self.client.set_terminated(run_id, status)
 
     def finish_sweep(self, manifest: SweepManifest, rows: Mapping[str, CellRows], complete: bool) -> None:
         """Gives the parent the rows of all finished cells by their keys and the manifest, and closes it."""
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             public = Path(folder) / MANIFEST
             write_json(public, without_paths(manifest))
             self.client.log_artifact(manifest.parent_run, str(public))
@@ -189,7 +190,7 @@ class Store:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        with self._talking():
+        with self.talking():
             gone = set(self.client.get_run(parent).data.metrics) - set(metrics)
             logged = {**metrics, **dict.fromkeys(gone, math.nan)}
             self.client.update_run(parent, name=name)
@@ -203,30 +204,30 @@ class Store:
         tags = {_NOTE: note, "halfscan.role": role}
         changed = [RunTag(key, value) for key, value in tags.items() if child.tags.get(key, "") != value]
         if changed:
-            with self._talking():
+            with self.talking():
                 self.client.log_batch(child.run_id, tags=changed)
 
     def log_file(self, run_id: str, path: Path) -> None:
         """Adds a file to a run."""
-        with self._talking():
+        with self.talking():
             self.client.log_artifact(run_id, str(path))
 
     def log_verdict(self, parent: str, claim_id: str, folder: Path, words: str) -> None:
         """Adds a claim's verdict, all files of a folder, to a sweep's parent."""
-        with self._talking():
+        with self.talking():
             self.client.log_artifacts(parent, str(folder), f"{VERDICTS}/{claim_id}")
             self.client.set_tag(parent, f"halfscan.verdict.{claim_id}", words)
 
     def verdict_tags(self, parent: str) -> dict[str, str]:
         """Claim → the words of its verdict, as the parent's tags have them."""
         prefix = "halfscan.verdict."
-        with self._talking():
+        with self.talking():
             tags = self.client.get_run(parent).data.tags
         return {name.removeprefix(prefix): words for name, words in tags.items() if name.startswith(prefix)}
 
     def read_claims(self, parent: str) -> list[dict[str, Any]]:
         """The claims that a sweep was started with, as stated then; none where it carries none."""
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             if CLAIMS not in {item.path for item in self.client.list_artifacts(parent)}:
                 return []
             stated: list[dict[str, Any]] = json.loads(
@@ -236,7 +237,7 @@ class Store:
 
     def finished_digests(self, digests: Iterable[str]) -> set[str]:
         """Which of these images some finished cell of the experiment was scored on."""
-        with self._talking():
+        with self.talking():
             return {
                 digest
                 for digest in digests
@@ -245,7 +246,7 @@ class Store:
 
     def marks(self, name: str) -> set[str]:
         """What the experiment's cells were marked with under a name (`marked`)."""
-        with self._talking():
+        with self.talking():
             found = self._search(f"tags.`halfscan.{name}.0` LIKE '%'")
         prefix = f"halfscan.{name}."
         return {
@@ -258,7 +259,7 @@ class Store:
 
     def read_verdicts(self, parent: str) -> dict[str, dict[str, bytes]]:
         """Claim → its files, by their names, as `log_verdict` was given them; in the order of the claims' ids."""
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             if VERDICTS not in {item.path for item in self.client.list_artifacts(parent)}:
                 return {}
             root = Path(self.client.download_artifacts(parent, VERDICTS, folder))
@@ -266,12 +267,12 @@ class Store:
 
     def holds(self, run_id: str, name: str) -> bool:
         """Whether a run has an artifact of that name."""
-        with self._talking():
+        with self.talking():
             return name in {item.path for item in self.client.list_artifacts(run_id)}
 
     def read_folder(self, run_id: str, name: str) -> dict[str, bytes]:
         """File name → content of a folder of artifacts; nothing where there is none."""
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             if name not in {item.path for item in self.client.list_artifacts(run_id)}:
                 return {}
             root = Path(self.client.download_artifacts(run_id, name, folder))
@@ -279,12 +280,12 @@ class Store:
 
     def log_folder(self, run_id: str, folder: Path, name: str) -> None:
         """Adds all files of a folder to a run, under a folder of that name."""
-        with self._talking():
+        with self.talking():
             self.client.log_artifacts(run_id, str(folder), name)
 
     def describe_children(self, parent: str) -> dict[str, Child]:
         """Key → a sweep's cell as the store knows it."""
-        with self._talking():
+        with self.talking():
             runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")
         found = [Child(run.info.run_id, run.info.status, dict(run.data.tags)) for run in runs]
         return {child.tags[_KEY]: child for child in found if _KEY in child.tags}
@@ -295,7 +296,7 @@ class Store:
         Raises:
             HalfscanError: the sweep was never finished, so its parent holds no manifest.
         """
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             names = {item.path for item in self.client.list_artifacts(parent)}
             if not {MANIFEST, ROWS} <= names:
                 sweep = self.client.get_run(parent).data.tags.get(_SWEEP, parent)
@@ -318,7 +319,7 @@ class Store:
             "halfscan.digest": entry.digest,
             "mlflow.parentRunId": manifest.parent_run,
         }
-        with self._talking():
+        with self.talking():
             return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
 
     def log_training(
@@ -328,7 +329,7 @@ class Store:
         from mlflow.entities import Metric, Param
 
         kind = {_KIND: "training", _KEY: digest, "halfscan.weights_sha256": record["weights_sha256"]}
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             before = self._search(f"tags.`{_KIND}` = 'training' and tags.`{_KEY}` = '{digest}'")
             if any(run.info.status == "FINISHED" for run in before):
                 return
@@ -373,7 +374,7 @@ class Store:
         logged += [Metric(*point, now, step) for *point, step in _curves(training or {"history": []})]
         known = self.client.get_run(run_id).data.params
         params = [param for param in params if param.key not in known]
-        with self._talking(), tempfile.TemporaryDirectory() as folder:
+        with self.talking(), tempfile.TemporaryDirectory() as folder:
             for start in range(0, len(params), _PARAMS_A_CALL):
                 self.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
             for start in range(0, len(logged), _METRICS_A_CALL):

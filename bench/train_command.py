@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from .configuration import build, check_device, compose_run, to_plain, without_name
 from .errors import HalfscanError
 from .network import Trainable
-from .training.weights import RECORD, WEIGHTS
+from .training.weights import RECORD, SHIPPED, WEIGHTS, WEIGHTS_FOLDER
 from .training_plan import plan_training
 
 _PARTS = ("dataset", "sampling", "model", "maps", "trainer", "energy", "train_seed", "device", "threads", "out", "tracking")
@@ -29,6 +30,8 @@ def run_train(overrides: Sequence[str]) -> int:
     config = compose_run(overrides, _PARTS, primary="train")
     plain = to_plain(config)
     check_device(plain["device"])
+    if plain["model"].get("weights") == SHIPPED:  # a training makes its own
+        plain["model"]["weights"] = None
     model = build(without_name(plain["model"]), "model")
     name = plain["model"].get("name") or plain["model"]["_target_"]
     if not isinstance(model, Trainable):
@@ -50,10 +53,9 @@ def run_train(overrides: Sequence[str]) -> int:
         build(plain["maps"], "maps"),
         build(plain["energy"], "energy"),
     )
-    if first:
-        _say_steps()
-    root = Path(plain["out"]) / "weights"
-    _, record = training.run(root)
+    root = Path(plain["out"]) / WEIGHTS_FOLDER
+    with _curves_shown() if first else nullcontext():
+        _, record = training.run(root)
     folder = root / training.digest
     if not first:
         return 0
@@ -69,7 +71,8 @@ def run_train(overrides: Sequence[str]) -> int:
     return 0
 
 
-def _say_steps() -> None:
+@contextmanager
+def _curves_shown() -> Iterator[None]:
     """Learning curves on standard error while they grow."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
@@ -77,3 +80,7 @@ def _say_steps() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .acquisition import Acquisition, Dataset, Splittable, manifest_digest
-from .configuration import build, sha256, targets
+from .configuration import build, sha256, targets, without_name
 from .energy import Meter
 from .errors import HalfscanError
 from .maps import Espirit
@@ -42,7 +42,8 @@ def plan_training(
     content = {
         **manifests,
         "sampling": {key: value for key, value in plain["sampling"].items() if key not in ignored},
-        **{name: plain[name] for name in ("model", "maps", "train_seed", "threads")},
+        "model": without_name(plain["model"]),
+        **{name: plain[name] for name in ("maps", "train_seed", "threads")},
         "trainer": {key: value for key, value in plain["trainer"].items() if key not in LEAVES_WEIGHTS_ALONE},
         "start": trainer.start and hashlib.sha256(Path(trainer.start).read_bytes()).hexdigest(),
         "device": plain["device"].split(":")[0],

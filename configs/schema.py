@@ -326,9 +326,23 @@ class VarNet(Learned):
 
 
 @dataclass
+class VarNetFastMri(VarNet):
+    pools: int = MISSING
+    map_pools: int = MISSING
+
+
+@dataclass
 class Modl(Learned):
     features: int = MISSING
     iterations: int = MISSING
+
+
+@dataclass
+class OwnNetwork(Learned):
+    module: Any = MISSING
+    input: str = MISSING
+    residual: bool = MISSING
+    multiple: int = MISSING
 
 
 @dataclass
@@ -432,8 +446,10 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "outside": Outside,
         "finished": Finished,
         "unet": UNet,
+        "own_network": OwnNetwork,
         "modl": Modl,
         "varnet": VarNet,
+        "varnet_fastmri": VarNetFastMri,
     },
     "trainer": {"trainer": Trainer},
     "maps": {"espirit": Espirit},

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from ..bench.network import NetworkInput, network_input
 from ..bench.operators import centre_crop
 from ..bench.reconstruction import ReconInput, ReconResult
 from ..bench.sampling.mask import Mask
+from ..bench.training.weights import SHIPPED, load_weights
+
+_FOLDER = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +29,18 @@ class Learned:
         HalfscanError: weights that are not there.
     """
 
+    shipped: ClassVar[str | None] = None
+    """Name of the weights that come with the model, in `models/weights`."""
+
     weights: str | None = None
-    """File of finished weights (safetensors); None: trained before the first cell that needs them."""
+    """File of finished weights (safetensors), or `shipped`; None: trained before the first cell that needs them."""
     network: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.weights == SHIPPED:
+            if self.shipped is None:
+                raise HalfscanError(f"model.weights=shipped: none come with {type(self).__name__}; null trains them")
+            object.__setattr__(self, "weights", str(_FOLDER / f"{self.shipped}.safetensors"))
         if self.weights is not None and not Path(self.weights).is_file():
             raise HalfscanError(f"model.weights={self.weights}: no such file; null trains them")
 
@@ -58,8 +68,6 @@ class Learned:
         """The network to reconstruct with."""
         if self.network is not None:
             return self.network
-        from ..bench.training.weights import load_weights
-
         network = self.build(0).eval()
         if self.weights is not None:
             load_weights(network, Path(self.weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,8 @@ class Modl(Learned):
     Raises:
         HalfscanError: a setting out of range, or weights that are not there.
     """
+
+    shipped: ClassVar[str | None] = "modl"
 
     features: int = 24
     """Width of the U-Net's first level."""

@@ -40,10 +40,15 @@ class ResidualUNet(nn.Module):
             image: complex.
             told: (slice, ky, kx) real, or what broadcasts to it.
         """
-        height, width = image.shape[-2:]
-        step = 2**_LEVELS
-        # Instance normalisation needs more than one pixel at the coarsest level.
-        padding = [max(-(-size // step), 2) * step - size for size in (width, height)]
         channels = torch.cat([as_channels(image), *(one.expand(image.shape).unsqueeze(-3) for one in told)], dim=-3)
-        padded = nn.functional.pad(channels, (0, padding[0], 0, padding[1])).contiguous(memory_format=torch.channels_last)
-        return image + as_complex(self.unet(padded)[..., :height, :width].float())
+        return image + as_complex(on_padded(self.unet, channels, 2**_LEVELS).float())
+
+
+def on_padded(module: nn.Module, channels: Tensor, step: int) -> Tensor:
+    """A module's output for (slice, channel, y, x) of any size, which it gets padded with zeros to multiples of `step`."""
+    height, width = channels.shape[-2:]
+    # Instance normalisation needs more than one pixel at the coarsest level.
+    padding = [max(-(-size // step), 2) * step - size for size in (width, height)]
+    padded = nn.functional.pad(channels, (0, padding[0], 0, padding[1])).contiguous(memory_format=torch.channels_last)
+    out: Tensor = module(padded)
+    return out[..., :height, :width]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -33,6 +34,8 @@ class UNet(Learned):
     Raises:
         HalfscanError: a width below 1, or weights that are not there.
     """
+
+    shipped: ClassVar[str | None] = "unet"
 
     features: int = 16
     """Width of the first level."""

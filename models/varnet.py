@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -12,15 +13,15 @@ from ..bench.operators import combine
 from ..bench.reconstruction import Combination, ReconInput, ReconResult, check_combination, from_coils
 from ..bench.sampling.mask import Mask
 from .learned import Learned, restored, slice_by_slice
-from .varnet_network import VariationalNetwork
+from .varnet_network import Sensitivities, VariationalNetwork, monai_unet
 
 
 class CombinedVarNet(nn.Module):
     """The network's coil images, combined by maps that it did not make: what it learns is the phase, too."""
 
-    def __init__(self, cascades: int, features: int, map_features: int) -> None:
+    def __init__(self, varnet: VariationalNetwork) -> None:
         super().__init__()
-        self.varnet = VariationalNetwork(cascades, features, map_features)
+        self.varnet = varnet
 
     def coil_images(self, data: NetworkInput) -> Tensor:
         """(slice, coil, ky, kx) complex."""
@@ -43,6 +44,8 @@ class VarNet(Learned):
     Raises:
         HalfscanError: a setting out of range, or weights that are not there.
     """
+
+    shipped: ClassVar[str | None] = "varnet"
 
     cascades: int = 8
     """Unrolled steps, each with a U-Net of its own."""
@@ -74,7 +77,8 @@ class VarNet(Learned):
             raise NotApplicable("model=varnet makes its maps from the ACS lines and there are none: raise sampling.acs_lines")
 
     def make(self) -> nn.Module:
-        return CombinedVarNet(self.cascades, self.features, self.map_features)
+        maps = Sensitivities(monai_unet(self.map_features))
+        return CombinedVarNet(VariationalNetwork((monai_unet(self.features) for _ in range(self.cascades)), maps))
 
     def __call__(self, data: ReconInput) -> ReconResult:
         given = network_input(data)

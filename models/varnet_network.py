@@ -9,6 +9,7 @@ readout, which is sampled whole, nothing is transformed. Every slice has its own
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -145,21 +146,17 @@ def _run(unet: Any, x: Tensor) -> Tensor:
 
 
 class NormalisedUNet(nn.Module):
-    """A U-Net on complex images that are normalised to zero mean and unit deviation, real and imaginary part apart."""
+    """A U-Net on complex images that are normalised to zero mean and unit deviation, real and imaginary part apart.
 
-    def __init__(self, features: int) -> None:
+    Args:
+        unet: its weights.
+        run: (U-Net, (batch, 2, kx, ky) → the same), sizes multiples of 16, channels last in memory.
+        correction: what the number of pixels is lessened by in the variance.
+    """
+
+    def __init__(self, unet: nn.Module, run: Callable[[Any, Tensor], Tensor], correction: int = 0) -> None:
         super().__init__()
-        from monai.networks.nets import BasicUNet
-
-        widths = tuple(features * factor for factor in (1, 1, 2, 4, 8, 1))
-        self.unet = BasicUNet(
-            spatial_dims=2,
-            in_channels=2,
-            out_channels=2,
-            features=widths,
-            act=("LeakyReLU", {"negative_slope": 0.1, "inplace": True}),
-            norm=("instance", {"affine": True}),
-        )
+        self.unet, self._run, self._correction = unet, run, correction
 
     def forward(self, image: Tensor) -> Tensor:
         """(batch, kx, ky) complex → the same."""
@@ -167,7 +164,7 @@ class NormalisedUNet(nn.Module):
         channels = torch.view_as_real(image)
         mean = channels.mean((1, 2), keepdim=True)
         centred = channels - mean
-        variance = (centred * centred).mean((1, 2), keepdim=True)
+        variance = (centred * centred).sum((1, 2), keepdim=True) / (height * width - self._correction)
         there = variance > 0
         deviation = torch.where(there, variance, 1).sqrt()
         x = (centred / deviation).permute(0, 3, 1, 2)
@@ -175,30 +172,54 @@ class NormalisedUNet(nn.Module):
         after = [-size % _STEP - first for size, first in zip((height, width), before, strict=True)]
         if any(before + after):
             x = F.pad(x, (before[1], after[1], before[0], after[0])).contiguous(memory_format=torch.channels_last)
-        out = _run(self.unet, x)[..., before[0] : before[0] + height, before[1] : before[1] + width]
+        out = self._run(self.unet, x)[..., before[0] : before[0] + height, before[1] : before[1] + width]
         return torch.view_as_complex((out.permute(0, 2, 3, 1) * torch.where(there, deviation, 0) + mean).contiguous())
 
 
-class Sensitivities(nn.Module):
-    """Maps from images of the ACS lines, refined coil by coil, of unit norm over the coils."""
+def monai_unet(features: int) -> NormalisedUNet:
+    """With the weights of MONAI's `ComplexUnet`.
 
-    def __init__(self, features: int) -> None:
+    Args:
+        features: width of the first level.
+    """
+    from monai.networks.nets import BasicUNet
+
+    unet = BasicUNet(
+        spatial_dims=2,
+        in_channels=2,
+        out_channels=2,
+        features=tuple(features * factor for factor in (1, 1, 2, 4, 8, 1)),
+        act=("LeakyReLU", {"negative_slope": _SLOPE, "inplace": True}),
+        norm=("instance", {"affine": True}),
+    )
+    return NormalisedUNet(unet, _run)
+
+
+class Sensitivities(nn.Module):
+    """Maps from images of the ACS lines, refined coil by coil, of unit norm over the coils.
+
+    Args:
+        unet: it refines them.
+        apart: real and imaginary parts have a norm each, as in MONAI's model.
+    """
+
+    def __init__(self, unet: NormalisedUNet, apart: bool = True) -> None:
         super().__init__()
-        self.conv_net = NormalisedUNet(features)
+        self.conv_net, self._dims = unet, (1,) if apart else (1, -1)
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, coil, kx, ky) → the same."""
         maps = torch.view_as_real(self.conv_net(images.flatten(0, 1)).unflatten(0, images.shape[:2]))
-        squares = (maps * maps).sum(1, keepdim=True)
+        squares = (maps * maps).sum(self._dims, keepdim=True)
         return torch.view_as_complex(maps / torch.where(squares > 0, squares, 1).sqrt())
 
 
 class Cascade(nn.Module):
     """One step: towards what was sampled, and away from what the U-Net takes for an artefact."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, unet: NormalisedUNet) -> None:
         super().__init__()
-        self.model = NormalisedUNet(features)
+        self.model = unet
         self.dc_weight = nn.Parameter(torch.ones(1))
         self.register_buffer("zeros", torch.zeros(1, 1, 1, 1, 1))
 
@@ -213,15 +234,14 @@ class VariationalNetwork(nn.Module):
     """Sampled k-space → coil images, or the root sum of their squares.
 
     Args:
-        cascades: steps.
-        features: width of a step's U-Net at its first level.
-        map_features: of the U-Net that makes maps.
+        cascades: a U-Net each step.
+        maps: what makes maps.
     """
 
-    def __init__(self, cascades: int, features: int, map_features: int) -> None:
+    def __init__(self, cascades: Iterable[NormalisedUNet], maps: Sensitivities) -> None:
         super().__init__()
-        self.coil_sensitivity_model = Sensitivities(map_features)
-        self.cascades = nn.ModuleList([Cascade(features) for _ in range(cascades)])
+        self.coil_sensitivity_model = maps
+        self.cascades = nn.ModuleList([Cascade(unet) for unet in cascades])
 
     def coil_images(self, kspace: Tensor, mask: Tensor, acs: Tensor) -> Tensor:
         """(batch, coil, ky, kx) complex coil images; arguments as `forward`'s."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from halfscan.models.varnet_network import VariationalNetwork
+from halfscan.models.varnet_network import Sensitivities, VariationalNetwork, monai_unet
 
 TRAINING, INFERENCE = 0.85, 0.80
 """Asked: our seconds over the others', at most."""
@@ -36,7 +36,9 @@ def main() -> int:
     theirs: dict[str, nn.Module] = {"monai": monai(options)}
     if options.fastmri:
         theirs["fastmri"] = fastmri(options)
-    ours = VariationalNetwork(options.cascades, options.features, options.map_features)
+    ours = VariationalNetwork(
+        [monai_unet(options.features) for _ in range(options.cascades)], Sensitivities(monai_unet(options.map_features))
+    )
     ours.load_state_dict(theirs["monai"].state_dict())
     forward: dict[str, Callable[[], Tensor]] = {name: _call(network, turned, lines) for name, network in theirs.items()}
     forward["halfscan"] = _call(ours, kspace, mask, acs)

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import HalfscanError
-from ..files import whole_file, write_json
+from ..files import whole_file
 from ..metrics import Profile
 from ..network import NetworkInput
 from ..processes import Processes
 from ..progress import progress
 from .trainer import Trainer
-from .weights import CHECKPOINT, RECORD, WEIGHTS, load_weights
+from .weights import CHECKPOINT, WEIGHTS, load_weights, read_record, write_weights
 
 if TYPE_CHECKING:
     from .training import Training
@@ -53,11 +53,13 @@ class Run:
         self._training, self._network, self._folder, self._processes = training, network, folder, processes
         self._settings = settings = training.trainer
         processes.check(settings.batch_size)
-        self._start = None
+        self._start: str | None = None
+        self._before: list[str] | None = []  # whom the weights at the start learned from; None: nobody knows
         if settings.start is not None:
             load_weights(network, Path(settings.start))
             # Of what was loaded: the file may be gone when the record is written.
             self._start = hashlib.sha256(Path(settings.start).read_bytes()).hexdigest()
+            self._before = (read_record(Path(settings.start)) or {}).get("learned_from")
         self._optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
         self._loss = LOSSES[settings.loss]
         samplings, cache = training.samplings(), Path(settings.cache).expanduser() if settings.cache else None
@@ -231,15 +233,12 @@ class Run:
         return {"validation_loss": sum(losses) / len(self._held_out), **means}
 
     def _finish(self) -> None:
-        from safetensors.torch import save_file
-
         training = self._training
         energy = training.meter.record().total.as_dict()
         if self._resumed:
             reason = "the training was broken off and resumed: no window of a meter spans it"
             energy = {**energy, "value": None, "low": None, "high": None, "reason": reason}
-        with whole_file(self._folder / WEIGHTS) as draft:
-            save_file(self._best["weights"], draft)
+        own = {one.patient for one in (*training.train, *training.validation)}
         record = {
             "history": self._history,
             "steps": self._step,
@@ -251,12 +250,11 @@ class Run:
             "trainer": json.loads(json.dumps({**asdict(self._settings), "cache": None, "start": self._start}, default=str)),
             "train_seed": training.train_seed,
             "data_digest": training.data_digest,
-            "learned_from": sorted({one.patient for one in (*training.train, *training.validation)}),
+            "learned_from": None if self._before is None else sorted({*self._before, *own}),
             "seconds": self._seconds,
             "energy": energy,
-            "weights_sha256": hashlib.sha256((self._folder / WEIGHTS).read_bytes()).hexdigest(),
         }
-        write_json(self._folder / RECORD, record)
+        write_weights(self._folder / WEIGHTS, self._best["weights"], record)
         (self._folder / CHECKPOINT).unlink(missing_ok=True)
 
     def _save(self) -> None:

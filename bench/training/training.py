@@ -76,11 +76,11 @@ class Training:
         folder.mkdir(parents=True, exist_ok=True)
         network = self.model.build(self.train_seed).to(self.device)
         with Processes.joined(self.device) as processes, _alone(folder, processes):
-            record = read_record(folder)
+            record = read_record(folder / WEIGHTS)
             if record is None:
                 Run(self, network, folder, processes).train()
                 processes.wait()
-                record = read_record(folder)
+                record = read_record(folder / WEIGHTS)
             assert record is not None
             load_weights(network, folder / WEIGHTS)
         return self.model.with_network(network.eval()), record

@@ -72,3 +72,40 @@ def test_weights_to_begin_from_count_by_their_content(work: Path) -> None:
         (work / "start.safetensors").write_bytes(content)
         assert main(words) == 0
         assert len(list(work.glob("outputs/weights/*"))) == trained
+
+
+def test_a_module_from_yaml_alone_is_trained_and_scored(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = work / "conf" / "model"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(
+        "_target_: halfscan.models.own_network.OwnNetwork\nname: mine\nmultiple: 2\n"
+        "module: {_target_: torch.nn.Conv2d, _partial_: true, in_channels: 2, out_channels: 2, kernel_size: 3, padding: 1}\n"
+    )
+    assert main(["train", "--config-dir", "conf", "model=mine", *TINY, "tracking.uri=none"]) == 0
+    (made,) = work.glob("outputs/weights/*")
+    assert load_file(made / "weights.safetensors")["module.weight"].shape == (2, 2, 3, 3)
+    test = [word for word in TINY if word != "trainer=default"]
+    assert main(["run", "--config-dir", "conf", "model=mine", *test, "dataset.test=1", "qa=none"]) == 0
+    assert "mine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("{_target_: torch.nn.Conv2d, in_channels: 2, out_channels: 2, kernel_size: 3}", "give it _partial_: true"),
+        ("{_target_: torch.nn.Conv2d, _partial_: true, in_channels: 2}", "can't be made"),
+        ("{_target_: builtins.list, _partial_: true}", "is a list and no torch.nn.Module"),
+        ("{_target_: torch.nn.Conv2d, _partial_: true, in_channels: 2, out_channels: 3, kernel_size: 3}", "must keep the shape"),
+    ],
+)
+def test_modules_that_will_not_do(module: str, message: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = work / "conf" / "model"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(f"_target_: halfscan.models.own_network.OwnNetwork\nname: mine\nmodule: {module}\n")
+    assert main(["train", "--config-dir", "conf", "model=mine", *TINY, "tracking.uri=none"]) == 2
+    assert message in capfd.readouterr().err
+
+
+def test_a_missing_folder_of_configurations(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--config-dir", "nowhere", "model=unet"]) == 2
+    assert "no such folder" in capfd.readouterr().err

@@ -6,6 +6,7 @@ What a model declares it can't do is "not applicable" and skips with the model's
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,12 +26,14 @@ from halfscan.models.grappa import Grappa
 from halfscan.models.homodyne import Homodyne
 from halfscan.models.modl import Modl
 from halfscan.models.outside import Outside
+from halfscan.models.own_network import OwnNetwork
 from halfscan.models.pocs import Pocs
 from halfscan.models.sense import Sense
 from halfscan.models.sigpy import SigPy
 from halfscan.models.total_variation import TotalVariation
 from halfscan.models.unet import UNet
 from halfscan.models.varnet import VarNet
+from halfscan.models.varnet_fastmri import FastMriVarNet
 from halfscan.models.wavelet import Wavelet
 from halfscan.models.zero_filled import ZeroFilled
 
@@ -59,6 +62,8 @@ MODELS: dict[str, Callable[[], Reconstructor]] = {
     "modl": lambda: _random_modl(),
     "varnet": lambda: VarNet(cascades=2, features=4, map_features=2),
     "varnet_rss": lambda: VarNet(cascades=2, features=4, map_features=2, combination="rss"),
+    "varnet_fastmri": lambda: FastMriVarNet(cascades=2, features=4, pools=2, map_features=2, map_pools=2),
+    "own_network": lambda: OwnNetwork(module=partial(torch.nn.Conv2d, 2, 2, 3, padding=1)),
 }
 # Settings under which a model has no bias of its own: noise-free full sampling must return the truth.
 # An untrained U-Net returns its input.
@@ -76,9 +81,10 @@ UNBIASED: dict[str, Callable[[], Reconstructor]] = {
     "sigpy_wavelet": lambda: _outside(SigPy(method="wavelet", regularisation=0.0)),
     "unet": UNet,
     "modl": lambda: Modl(features=4, iterations=2).with_network(_unweighted()),
+    "own_network": lambda: OwnNetwork(module=torch.nn.Identity, residual=False),
 }
 # A variational network takes the mean of an image for an artefact until it has learned better.
-for _name in ("varnet", "varnet_rss"):
+for _name in ("varnet", "varnet_rss", "varnet_fastmri"):
     del UNBIASED[_name]
 
 

@@ -8,7 +8,7 @@ from monai.apps.reconstruction.networks.nets.coil_sensitivity_model import CoilS
 from monai.apps.reconstruction.networks.nets.complex_unet import ComplexUnet
 from monai.apps.reconstruction.networks.nets.varnet import VariationalNetworkModel
 
-from halfscan.models.varnet_network import VariationalNetwork
+from halfscan.models.varnet_network import Sensitivities, VariationalNetwork, monai_unet
 
 CASCADES, FEATURES, MAP_FEATURES = 2, 6, 4
 
@@ -29,7 +29,7 @@ def both() -> tuple[VariationalNetworkModel, VariationalNetwork]:
         with torch.no_grad():
             for parameter in theirs.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
-    ours = VariationalNetwork(CASCADES, FEATURES, MAP_FEATURES)
+    ours = VariationalNetwork([monai_unet(FEATURES) for _ in range(CASCADES)], Sensitivities(monai_unet(MAP_FEATURES)))
     ours.load_state_dict(theirs.state_dict())
     return theirs, ours
 
