@@ -21,7 +21,7 @@ SWEEP = ["model=zero_filled,sense", "sampling.acceleration=2,3"]
 BRAINS = [
     "dataset=digital_brains",
     *(f"dataset.{name}" for name in ("train=2", "validation=1", "test=2", "slices=1", "matrix=32", "coils=2")),
-    *("sampling.acs_lines=12", "maps.calibration=12", "maps.kernel=4", "model=unet", "model.features=2"),
+    *("sampling.acs_lines=12", "maps.calibration=12", "maps.kernel=4", "model=unet_fresh", "model.features=2"),
     *("trainer.steps=1", "trainer.accelerations=[2,4]", "protocol.echo_train_length=4"),
 ]
 

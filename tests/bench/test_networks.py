@@ -109,18 +109,18 @@ def test_a_network_trains_with_the_defaults_of_every_pattern(pattern: str) -> No
 
     schema.register()
     with initialize_config_module("halfscan.configs", version_base="1.3"):
-        config = compose("run", ["dataset=digital_brains", "model=unet", f"sampling={pattern}"])
+        config = compose("run", ["dataset=digital_brains", "model=unet_fresh", f"sampling={pattern}"])
     assert build_cell(config).recipe.training is not None
 
 
 def test_data_without_patients_to_train_on_are_refused(small: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(*small, "model=unet") == 2
+    assert run(*small, "model=unet_fresh") == 2
     assert "has no patients to train on: give model.weights" in capfd.readouterr().err
 
 
 def test_the_page_of_a_sweep(brains: list[str], work: Path) -> None:
     small = [word for word in brains if word != "model.features=2"]
-    assert run(*small, "model=zero_filled,unet") == 0
+    assert run(*small, "model=zero_filled,unet_fresh") == 0
     page = next(work.glob("outputs/sweeps/*/report.html")).read_text("utf-8")
     # Two patients: the truth, the mask, and of both cells the image and its error.
     assert page.count("data:image/png;base64,") == 2 * (2 + 2 * 2)
