@@ -17,7 +17,7 @@ ORDER = [
     ["pipeline", "processes", "metrics"],
     ["training"],
     ["images", "truth"],
-    ["qa"],
+    ["qa", "reconstruction_energy"],
     ["rows"],
     ["claims"],
     ["configuration"],
