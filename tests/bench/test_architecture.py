@@ -18,7 +18,7 @@ ORDER = [
     ["training"],
     ["images", "truth"],
     ["qa", "reconstruction_energy"],
-    ["rows"],
+    ["rows", "ledger"],
     ["claims"],
     ["configuration"],
     ["training_plan"],
