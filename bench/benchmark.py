@@ -16,7 +16,7 @@ from .energy.record import EnergyRecord
 from .images import MADE_ELSEWHERE, Reconstructed, recipe_images
 from .qa.measure import measure_quality
 from .quantity import Quantity
-from .reconstruction_energy import recipe_energy
+from .reconstruction_energy import recipe_energy, training_energy
 from .rows import Row, split_scores
 from .sampling.mask import Mask
 from .scan_time.breakdown import break_down
@@ -58,7 +58,7 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
         scores |= quality[index]
         truth = truths.get(volume.combination, truths[cell.profiles[0].truth])
         yield Measured(
-            row=_row(cell, acquisition, mask, volume, energy[index], truth, scores),
+            row=_row(cell, acquisition, mask, volume, energy[index], training_energy(recipe, images), truth, scores),
             truth=truth.image.numpy(),
             image=volume.magnitude,
             mask=mask,
@@ -72,6 +72,7 @@ def _row(
     mask: Mask,
     volume: Reconstructed,
     cost: EnergyRecord,
+    training: Quantity,
     truth: Truth,
     scores: dict[str, Quantity],
 ) -> Row:
@@ -84,7 +85,13 @@ def _row(
         if volume.seconds_per_slice is None
         else Quantity(value=volume.seconds_per_slice, unit="s", method="measured")
     )
-    absent = {"energy_j": energy, "energy_net_j": cost.net, "full_recorded_s": timing.timed.recorded, "recon_s_per_slice": speed}
+    absent = {
+        "energy_j": energy,
+        "energy_net_j": cost.net,
+        "training_j": training,
+        "full_recorded_s": timing.timed.recorded,
+        "recon_s_per_slice": speed,
+    }
     metrics, reasons = split_scores({**scores, **absent})
     for name in absent:
         metrics.pop(name)
@@ -132,6 +139,7 @@ def _row(
         energy_low_j=energy.low,
         energy_high_j=energy.high,
         energy_net_j=cost.net.value,
+        training_j=training.value,
         energy=cost.as_dict(),
         truth_source=truth.source,
         truth_shares_noise=truth.shares_noise,

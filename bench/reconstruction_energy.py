@@ -12,7 +12,9 @@ import torch
 from .acquisition import Acquisition
 from .energy.record import EnergyRecord, unmeasured_energy
 from .files import write_json
-from .images import MADE_ELSEWHERE, SLICES_PER_BATCH, Recipe, now, read_input, solve, trained
+from .images import MADE_ELSEWHERE, SLICES_PER_BATCH, TRAINING, Recipe, now, read_input, solve, trained
+from .network import Trainable
+from .quantity import Quantity
 from .reconstruction import ReconInput
 
 _OF_ANOTHER = "measured on another volume of the same shape"
@@ -46,6 +48,21 @@ def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
         records.append(found[shape].noted(_OF_ANOTHER) if shape in first else found[shape])
         first.add(shape)
     return records
+
+
+def training_energy(recipe: Recipe, root: Path) -> Quantity:
+    """What the training of a recipe's network took [J]; nothing where a model has none.
+
+    Args:
+        recipe: whose images are there.
+        root: folder of all saved images.
+    """
+    if not isinstance(recipe.model, Trainable):
+        return Quantity(value=0.0, unit="J", method="measured_counter", low=0.0, high=0.0, reason="nothing is trained")
+    if recipe.training is None:
+        return Quantity.unmeasured("J", "the network came with finished weights: what they took is its maker's to say")
+    record = json.loads((root / recipe.digest / TRAINING).read_text("utf-8"))
+    return Quantity(**record["energy"])
 
 
 def _measured(recipe: Recipe, root: Path) -> dict[str, EnergyRecord]:

@@ -39,6 +39,7 @@ ORDER = [
         "task",
         "train_command",
         "weights_command",
+        "ledger_command",
         "time_command",
         "data_command",
         "exchange_command",
