@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from .acquisition import Acquisition, manifest_digest, record_digest
 from .configuration import build, check_device, open_dataset, sha256, targets, to_plain, without_name
-from .energy import Meter
+from .energy.meter import Meter
 from .errors import HalfscanError, NotApplicable
 from .images import Recipe
 from .maps import Espirit

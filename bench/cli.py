@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .data_command import run_data
 
             return run_data(_data_parser("".join(words[1:2])).parse_intermixed_args(words[2:]))
+        if words[:1] == ["ledger"]:
+            from .ledger_command import run_ledger
+
+            return run_ledger(_ledger_parser().parse_intermixed_args(words[1:]))
         if words[:1] == ["weights"] and words[1:2] not in (["-h"], ["--help"]):
             from .weights_command import run_weights
 
@@ -118,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         ("export-inputs", "the sampled lines alone, for a vendor: halfscan export-inputs dataset=... --out FOLDER"),
         ("score", "a vendor's finished images: halfscan score IMAGES dataset=... sampling=..."),
         ("weights", "published weights as safetensors, weights in the registry: halfscan weights convert, weights register"),
+        ("ledger", "kWh and CO2e an exam: halfscan ledger [SWEEP] grid=de, or a site's own power logs"),
         ("pair", "series that were really scanned, long and short: halfscan pair PAIRS.csv claim=..."),
     ):
         commands.add_parser(name, help=words).add_argument("words", nargs="*")
@@ -226,6 +231,35 @@ def _weights_parser(what: str) -> argparse.ArgumentParser:
         parser.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
         return parser
     raise HalfscanError(f"halfscan weights {what[:40]}: there are weights convert and weights register")
+
+
+def _ledger_parser() -> argparse.ArgumentParser:
+    """Of `halfscan ledger` alone."""
+    parser = _Parser(
+        prog="halfscan ledger",
+        description="Energy of an exam: what the shorter scan saves at the scanner, less reconstruction and its share of the "
+        "training; without one of them there is no net.",
+    )
+    parser.add_argument(
+        "words", nargs="*", help="a sweep (default: the latest); scanner=, grid=, grid@computer=, service.exams=..."
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--power-log", type=Path, metavar="FILE.csv", help="time,kW of the site's own scanner, in place of scanner="
+    )
+    parser.add_argument(
+        "--states",
+        type=lambda text: tuple(text.split(",")),
+        default=("idle", "prepared", "scan"),
+        help="that the log shows, in the order of their power (default: idle,prepared,scan)",
+    )
+    parser.add_argument(
+        "--off-peak", type=Path, nargs=2, metavar=("BEFORE.csv", "AFTER.csv"), help="only test what a feature saves off-peak"
+    )
+    parser.add_argument("--claimed", type=float, default=0.3, help="share that --off-peak is said to save (default: %(default)s)")
+    parser.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
+    parser.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
+    return parser
 
 
 def _shares(text: str) -> tuple[float, float, float]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .energy import find_nvml, find_rapl
+from .energy.counter import Uncountable
+from .energy.nvml import Gpu
+from .energy.rapl import Rapl
 from .errors import HalfscanError, one_line
 from .files import why_unwritable
 from .tracking import Store, sqlite_path
@@ -43,13 +45,13 @@ def examine(store_uri: str, out: Path) -> Iterator[Finding]:
     """Looks at torch, GPU, energy counters, sample data, extras, and whether store and output folder can be written."""
     yield _torch()
     yield _gpu()
-    for counter in (find_nvml(), find_rapl()):
-        mend = (
-            ""
-            if counter.available
-            else "energy stays null with this reason; a GPU with its driver, or readable RAPL, would count it"
-        )
-        yield Finding(f"energy: {counter.name}", "ok" if counter.available else "absent", counter.reason or "found", mend)
+    for counter in (Gpu(), Rapl()):
+        try:
+            counter.check()
+            yield Finding(f"energy: {counter.name}", "ok", "read")
+        except Uncountable as reason:
+            mend = "energy stays null with this reason; a GPU with its driver, or readable RAPL, would count it"
+            yield Finding(f"energy: {counter.name}", "absent", str(reason), mend)
     yield _sample()
     for module, (name, mend) in EXTRAS.items():
         yield (Finding(name, "ok", "installed") if _importable(module) else Finding(name, "absent", "not installed", mend))

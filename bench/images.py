@@ -1,4 +1,4 @@
-"""Reconstructed images: made once a cell under the clock and the energy meter, kept on disk, re-scored at will."""
+"""Reconstructed images: made once a cell under the clock, kept on disk, re-scored at will."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ import numpy.typing as npt
 import torch
 
 from .acquisition import Acquisition
-from .energy import EnergyRecord, Meter, unmeasured_energy
+from .energy.meter import Meter
 from .errors import HalfscanError
 from .maps import Espirit
 from .operators import sample
-from .quantity import Quantity
 from .reconstruction import Combination, ReconInput, ReconResult, Reconstructor
 from .sampling.mask import Mask
 from .sampling.pattern import Sampling
@@ -86,7 +85,6 @@ class Reconstructed:
     mask_hash: str
     seconds_per_slice: float | None
     """None where the image was made elsewhere."""
-    energy: EnergyRecord
 
     @property
     def magnitude(self) -> npt.NDArray[np.float32]:
@@ -109,8 +107,7 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
         shutil.rmtree(folder, ignore_errors=True)
         _make(recipe, folder, advance)
     for index, record in enumerate(json.loads((folder / "record.json").read_text("utf-8"))):
-        energy = EnergyRecord(**{part: Quantity(**record["energy"][part]) for part in ("gpu", "cpu")})
-        yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **{**record, "energy": energy})
+        yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **record)
 
 
 def weights_folder(images: Path) -> Path:
@@ -155,7 +152,6 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
                     "combination": volume.combination,
                     "mask_hash": volume.mask_hash,
                     "seconds_per_slice": volume.seconds_per_slice,
-                    "energy": {"gpu": volume.energy.gpu.as_dict(), "cpu": volume.energy.cpu.as_dict()},
                 }
             )
             advance()
@@ -175,7 +171,7 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
 
 
 def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up: bool = False) -> Reconstructed:
-    """Rebuilds one volume from its sampled lines; clock and meter close around maps and model only.
+    """Rebuilds one volume from its sampled lines; the clock closes around maps and model only.
 
     Raises:
         HalfscanError: the model returned something that is not the volume's image.
@@ -184,11 +180,10 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
     batches = [read_input(recipe, acquisition, mask, start, start + SLICES_PER_BATCH) for start in starts]
     with torch.inference_mode():
         if warm_up:
-            _solve(recipe, batches[0])
-        with recipe.meter.window():
-            begin = _now(recipe.device)
-            results = [_solve(recipe, batch) for batch in batches]
-            seconds = _now(recipe.device) - begin
+            solve(recipe, batches[0])
+        begin = now(recipe.device)
+        results = [solve(recipe, batch) for batch in batches]
+        seconds = now(recipe.device) - begin
     elsewhere = getattr(recipe.model, "made_elsewhere", False)
     for batch, result in zip(batches, results, strict=True):
         check_result(recipe, batch, result)
@@ -198,7 +193,6 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
         combination=results[0].combination,
         mask_hash=mask.hash,
         seconds_per_slice=None if elsewhere else seconds / acquisition.slices,
-        energy=unmeasured_energy(MADE_ELSEWHERE) if elsewhere else recipe.meter.record(),
     )
 
 
@@ -219,7 +213,7 @@ def read_input(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int 
     )
 
 
-def _solve(recipe: Recipe, data: ReconInput) -> ReconResult:
+def solve(recipe: Recipe, data: ReconInput) -> ReconResult:
     return recipe.model(with_maps(recipe, data))
 
 
@@ -232,7 +226,7 @@ def with_maps(recipe: Recipe, data: ReconInput) -> ReconInput:
     return replace(data, maps=maps if sets > 1 else maps[:, 0])
 
 
-def _now(device: str) -> float:
+def now(device: str) -> float:
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -16,9 +16,9 @@ from .errors import HalfscanError
 from .files import whole_file
 from .quantity import Quantity
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-TIME_COLUMNS = ("recon_s_per_slice",)
+TIME_COLUMNS = ("recon_s_per_slice", "energy_j", "energy_low_j", "energy_high_j", "energy_net_j", "energy", "training_j")
 """Columns that differ between two runs of the same cell; all others are identical."""
 
 
@@ -80,10 +80,20 @@ class Row:
     recon_s_per_slice: float | None
     """Null where the images were made elsewhere."""
     energy_j: float | None
+    """Of one reconstruction of the volume, of all parts of the machine that it needs; null while any of them is."""
     # What it was scored against
     truth_source: str | None
     """Null for scores that need no truth."""
     truth_shares_noise: bool
+    energy_low_j: float | None = None
+    """Ends of its 95 % interval, over windows of repeated reconstructions."""
+    energy_high_j: float | None = None
+    energy_net_j: float | None = None
+    """What it added to the idle machine."""
+    training_j: float | None = None
+    """Of the network's whole training; 0 where a model has nothing to train, null where nobody counted."""
+    energy: Mapping[str, Any] = field(default_factory=dict)
+    """Its parts, how they were counted, what makes them doubtful, and the state of the device."""
     timing: Mapping[str, str] = field(default_factory=dict)
     """Timing that was used → its value, and whether the data's own header or the protocol states it."""
     assumptions: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +131,7 @@ _TYPES = {
     "bool": pa.bool_(),
 }
 _CELL = "cell"
-_JSON_COLUMNS = ("timing", "assumptions", "warnings", "truth_combinations", "reasons")
+_JSON_COLUMNS = ("energy", "timing", "assumptions", "warnings", "truth_combinations", "reasons")
 CORE_COLUMNS: Mapping[str, pa.DataType] = {
     name: _TYPES[str(item.type)] for name, item in Row.__dataclass_fields__.items() if str(item.type) in _TYPES
 }
@@ -137,7 +147,7 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
     return pa.table(columns)
 
 
-def _text(value: Mapping[str, str] | Sequence[str]) -> str:
+def _text(value: Mapping[str, Any] | Sequence[str]) -> str:
     return json.dumps(dict(value) if isinstance(value, Mapping) else list(value), sort_keys=True)
 
 

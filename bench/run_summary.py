@@ -18,6 +18,7 @@ _COLUMNS = (
     "reduction_clinical",
     "recon_s_per_slice",
 )
+_ENERGY = ("energy_j", "energy_net_j")
 
 
 def parameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -37,11 +38,11 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
     MLflow allows no @ in a metric's name; a slash makes its pages group metrics, here by profile.
     """
     found: dict[str, float] = {}
-    for column in _COLUMNS:
+    for column in (*_COLUMNS, *_ENERGY):
         if any(getattr(row, column) is None for row in rows):
             continue
         means = patient_means((row.patient, getattr(row, column)) for row in rows)
-        found[f"scan/{column}"] = sum(means.values()) / len(means)
+        found[f"{'energy' if column in _ENERGY else 'scan'}/{column}"] = sum(means.values()) / len(means)
     if "scan/scan_s" in found:
         found["scan/minutes"] = found["scan/scan_s"] / 60
     for name in rows[0].metrics:

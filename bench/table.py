@@ -10,6 +10,7 @@ from typing import Any
 
 from .claims.aggregate import summarise
 from .claims.types import Evidence
+from .energy.record import worst
 from .manifest import Entry, SweepManifest
 from .quantity import Quantity
 from .rows import CellRows, Row
@@ -99,7 +100,14 @@ class CellSummary:
         if None in joules:
             reasons = [reason["energy_j"] for reason in self.rows.texts("reasons") if "energy_j" in reason]
             return Quantity.unmeasured("J", next(iter(reasons), "no reason recorded"))
-        return Quantity(value=sum(joules), unit="J", method="measured")
+        records = self.rows.texts("energy")
+        method = worst(record["total"]["method"] for record in records)
+        return Quantity(value=sum(joules) / len(joules), unit="J", method=method, reason="of a volume, the mean of all")
+
+    @property
+    def energy_flags(self) -> list[str]:
+        """What makes the figures doubtful, each once."""
+        return list(dict.fromkeys(flag for record in self.rows.texts("energy") for flag in record.get("flags", ())))
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -143,6 +151,7 @@ class CellSummary:
             "truth": {"source": row.truth_source, "shares_noise": row.truth_shares_noise},
             "recon_ms_per_slice": self.ms_per_slice,
             "energy": self.energy.as_dict(),
+            "energy_flags": self.energy_flags,
         }
 
 
@@ -200,7 +209,7 @@ def print_table(manifest: SweepManifest, cells: Sequence[CellSummary], profile: 
     for heading in headings(cells, profile):
         table.add_column(heading, justify="right", no_wrap=True)
     for cell in cells:
-        table.add_row(escape(label(cell)), *cell_values(cell, profile))
+        table.add_row(escape(label(cell)), *cell_values(cell, profile, cells))
     console.print(table)
     for line in footnotes(cells, profile):
         console.print(line, style="dim", highlight=False, markup=False)
@@ -214,11 +223,24 @@ def shown(profile: str) -> tuple[str, ...]:
 def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
     """Of the columns that `cell_values` fills."""
     scores = [name.upper().replace("_", " ") if len(name) < 5 else name.replace("_", " ") for name in shown(profile)]
-    return ["R", "scan s", "vs full", f"vs {cells[0].first.clinical or 'clinical'}", *scores, "ms/slice"]
+    return [
+        "R",
+        "scan s",
+        "vs full",
+        f"vs {cells[0].first.clinical or 'clinical'}",
+        *scores,
+        "ms/slice",
+        *(["J/volume"] if _counted(cells) else []),
+    ]
 
 
-def cell_values(cell: CellSummary, profile: str) -> list[str]:
-    """One cell's row, formatted."""
+def _counted(cells: Sequence[CellSummary]) -> bool:
+    """Whether any cell's energy was; a column of nothing would hide the reason below the table."""
+    return any(cell.energy.value is not None for cell in cells)
+
+
+def cell_values(cell: CellSummary, profile: str, cells: Sequence[CellSummary]) -> list[str]:
+    """One cell's row among others, formatted."""
     return [
         number(cell.acceleration, 2),
         number(cell.scan_seconds.value, 1),
@@ -226,6 +248,7 @@ def cell_values(cell: CellSummary, profile: str) -> list[str]:
         percent(cell.reduction("clinical")),
         *(score(cell, f"{name}@{profile}") for name in shown(profile)),
         number(cell.ms_per_slice, 1),
+        *([number(cell.energy.value, 1)] if _counted(cells) else []),
     ]
 
 
@@ -254,8 +277,9 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     for protocol in sorted({cell.first.protocol for cell in cells}):
         lines += [one for one in _seconds(next(cell for cell in cells if cell.first.protocol == protocol)) if one not in lines]
     lines += [f"Mask: {warning}." for warning in dict.fromkeys(one for cell in cells for one in cell.warnings)]
-    energies = sorted({cell.energy.reason for cell in cells if cell.energy.reason})
+    energies = sorted({cell.energy.reason for cell in cells if cell.energy.value is None and cell.energy.reason})
     lines += [f"Energy: not measured ({reason})." for reason in energies]
+    lines += _energy(cells)
     intervals = {reason for cell in cells for score in cell.metrics().values() if (reason := score.reason)}
     lines += sorted(f"Scores: {reason}." for reason in intervals)
     if profile != "qa" and any(not fits(cell.first, profile) for cell in cells):
@@ -263,6 +287,16 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     if first.truth_shares_noise:
         lines.append("Truth: the full scan, whose noise the sampled lines share; more lines share more of it.")
     return lines
+
+
+def _energy(cells: Sequence[CellSummary]) -> list[str]:
+    """How the joules were counted, and what makes them doubtful."""
+    measured = [cell for cell in cells if cell.energy.value is not None]
+    if not measured:
+        return []
+    methods = ", ".join(sorted({cell.energy.method for cell in measured}))
+    lines = [f"Energy: J a volume, all parts of the machine that the reconstruction needs ({methods}); the idle share is in it."]
+    return lines + [f"Energy: {flag}." for flag in dict.fromkeys(flag for cell in measured for flag in cell.energy_flags)]
 
 
 def protocol_of(cell: CellSummary) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .acquisition import Acquisition, Dataset, Splittable, manifest_digest
 from .configuration import build, sha256, targets, without_name
-from .energy import Meter
+from .energy.meter import Meter
 from .errors import HalfscanError
 from .maps import Espirit
 from .network import Trainable

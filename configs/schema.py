@@ -42,6 +42,17 @@ class Run:
 
 
 @dataclass
+class Ledger:
+    """The whole configuration of a ledger."""
+
+    scanner: Any = MISSING
+    grid: Any = MISSING
+    computer: Any = MISSING
+    service: Any = MISSING
+    against: str = MISSING
+
+
+@dataclass
 class Train:
     """The whole configuration of one training."""
 
@@ -464,6 +475,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="run_schema", node=Run)
     store.store(name="train_schema", node=Train)
+    store.store(name="ledger_schema", node=Ledger)
     for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)

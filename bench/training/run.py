@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..energy.meter import Window
+from ..energy.record import EnergyRecord, unmeasured_energy
 from ..errors import HalfscanError
 from ..files import whole_file
 from ..metrics import Profile
@@ -72,6 +74,7 @@ class Run:
         self._losses: list[float] = []
         self._best: dict[str, Any] = {"step": 0, "loss": float("inf"), "weights": None}
         self._seconds, self._resumed = 0.0, False
+        self._window: Window | None = None
         self._step = self._restore()
 
     def train(self) -> None:
@@ -81,7 +84,7 @@ class Run:
             HalfscanError: the loss is no longer a number.
         """
         if not self._done:
-            with self._training.meter.window():
+            with self._training.meter.window(self._training.device) as self._window:
                 self._steps()
         if self._processes.rank == 0:
             self._finish()
@@ -234,10 +237,7 @@ class Run:
 
     def _finish(self) -> None:
         training = self._training
-        energy = training.meter.record().total.as_dict()
-        if self._resumed:
-            reason = "the training was broken off and resumed: no window of a meter spans it"
-            energy = {**energy, "value": None, "low": None, "high": None, "reason": reason}
+        energy = self._energy()
         own = {one.patient for one in (*training.train, *training.validation)}
         record = {
             "history": self._history,
@@ -252,10 +252,19 @@ class Run:
             "data_digest": training.data_digest,
             "learned_from": None if self._before is None else sorted({*self._before, *own}),
             "seconds": self._seconds,
-            "energy": energy,
+            "energy": energy.total.as_dict(),
+            "energy_record": energy.as_dict(),
         }
         write_weights(self._folder / WEIGHTS, self._best["weights"], record)
         (self._folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _energy(self) -> EnergyRecord:
+        """Of all steps; null where no one window holds them."""
+        if self._resumed:
+            return unmeasured_energy("the training was broken off and resumed: no window of a meter spans it")
+        if self._processes.world > 1:
+            return unmeasured_energy(f"{self._processes.world} processes trained: one meter does not watch all their devices")
+        return unmeasured_energy("no step was done") if self._window is None else self._window.record
 
     def _save(self) -> None:
         if self._processes.rank:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from ..acquisition import Acquisition
-from ..energy import Meter
+from ..energy.meter import Meter
 from ..errors import HalfscanError
 from ..maps import Espirit
 from ..network import Trainable

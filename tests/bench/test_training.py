@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from halfscan.bench.energy import Unmetered
+from halfscan.bench.energy.meter import Unmetered
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.maps import Espirit
 from halfscan.bench.operators import combine, to_image, to_kspace
@@ -59,7 +59,7 @@ def training(seed: int = 0, trainer: Trainer = TRAINER, cohort: DigitalBrains = 
         validation=cohort.of_split("validation").acquisitions(),
         sampling=Equispaced(acceleration=4, acs_lines=acs_lines),
         maps=Espirit(calibration=12, kernel=4),
-        meter=Unmetered("no GPU", "no counter"),
+        meter=Unmetered("no GPU, no counter"),
         train_seed=seed,
         device="cpu",
         digest="d",

@@ -1,0 +1,1 @@
+"""Energy of reconstruction and training: counted, or null with a reason."""

@@ -1,0 +1,102 @@
+"""A cell's energy: from counters to rows, table and MLflow; null everywhere where nothing counts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from halfscan.bench.cell import build_cell
+from halfscan.bench.cli import main
+from halfscan.bench.configuration import compose_run
+from halfscan.bench.energy.record import EnergyRecord
+from halfscan.bench.images import recipe_images
+from halfscan.bench.reconstruction import ReconInput, ReconResult
+from halfscan.bench.reconstruction_energy import recipe_energy
+from halfscan.models.zero_filled import ZeroFilled
+
+from .energy.machine import Machine
+from .running import run, table
+
+pytestmark = pytest.mark.usefixtures("work")
+PARTS = ("dataset", "sampling", "protocol", "model", "maps", "metrics", "qa", "energy", "trainer", "claims")
+SINGLE = ("mask_replicate", "train_seed", "device", "threads", "out", "tracking")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Working(ZeroFilled):
+    """Takes half a second a batch of the machine's time at 50 W a package."""
+
+    spend: Callable[[], None]
+
+    def __call__(self, data: ReconInput) -> ReconResult:
+        self.spend()
+        return super().__call__(data)
+
+
+def test_one_volume_of_each_shape_is_measured_and_kept(small: list[str], work: Path, tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "powercap")
+    recipe = build_cell(compose_run([*small, "model=zero_filled"], [*PARTS, *SINGLE])).recipe
+    recipe = replace(recipe, model=Working(spend=lambda: machine.advance(0.5, 50.0, 2.0)), meter=machine.meter())
+    images = work / "images"
+    volumes = len(list(recipe_images(recipe, images)))
+    records = recipe_energy(recipe, images)
+    assert len(records) == volumes
+    assert records[0].parts["cpu"].value == pytest.approx(2 * 50 * 0.5)
+    assert records[0].net.value == pytest.approx(2 * 30 * 0.5 - 1 * 0.5)
+    before = machine.now
+    again = recipe_energy(recipe, images)
+    assert machine.now == before, "what was measured is not measured again"
+    assert again == records
+
+
+class Counted:
+    """A meter with a figure of its own."""
+
+    def measure(self, work: Callable[[], None], device: str) -> EnergyRecord:
+        raise AssertionError("nobody asked")
+
+
+def test_images_that_were_made_elsewhere_have_none(small: list[str], work: Path) -> None:
+    recipe = build_cell(compose_run([*small, "model=zero_filled"], [*PARTS, *SINGLE])).recipe
+
+    class Elsewhere(ZeroFilled):
+        made_elsewhere = True
+
+    records = recipe_energy(replace(recipe, model=Elsewhere(), meter=Counted()), work / "images")  # type: ignore[arg-type]
+    assert all(record.total.value is None for record in records)
+
+
+def test_a_wall_meter_reaches_rows_table_and_store(small: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wall = ["energy=wall", "energy.kwh=0.1", "energy.seconds=1200", "energy.volumes=600", "energy.idle_w=100"]
+    assert run(*small, "model=zero_filled", *wall) == 0
+    shown = capsys.readouterr().out
+    assert "J/volume" in shown
+    assert "measured_wall" in shown
+    (cell,) = table(capsys)
+    assert (cell["energy"]["value"], cell["energy"]["method"]) == (600.0, "measured_wall")
+    rows = pq.read_table(next(work.glob("outputs/sweeps/*/cells/*/rows.parquet"))).to_pylist()
+    assert {(row["energy_j"], row["energy_net_j"]) for row in rows} == {(600.0, 400.0)}
+    assert all(row["energy_low_j"] < 600 < row["energy_high_j"] for row in rows)
+    with sqlite3.connect("mlflow.db") as connection:
+        found = connection.execute("select key, value from latest_metrics where key like 'energy/%'").fetchall()
+    connection.close()
+    assert dict(found) == {"energy/energy_j": 600.0, "energy/energy_net_j": 400.0}
+
+
+def test_what_was_not_to_be_measured_says_so(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*small, "model=zero_filled", "energy=none") == 0
+    shown = capsys.readouterr().out
+    assert "J/volume" not in shown
+    assert "energy=none: it was not to be measured" in shown
+
+
+def test_a_reading_of_too_short_a_time_is_refused(small: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["run", *small, "model=zero_filled", "energy=wall", "energy.kwh=0.1", "energy.seconds=60", "energy.volumes=3"]) == 2
+    )
+    assert "read over 600 s at least" in capfd.readouterr().err
