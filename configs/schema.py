@@ -321,6 +321,7 @@ class Finished(Model):
 @dataclass
 class Learned(Model):
     weights: str | None = None
+    keep_samples: bool = MISSING
 
 
 @dataclass

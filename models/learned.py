@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..bench.errors import HalfscanError
 from ..bench.network import NetworkInput, network_input
-from ..bench.operators import centre_crop
+from ..bench.operators import centre_crop, combine, expand, to_image, to_kspace
 from ..bench.reconstruction import ReconInput, ReconResult
 from ..bench.sampling.mask import Mask
 from ..bench.training.weights import SHIPPED, load_weights
@@ -34,6 +34,9 @@ class Learned:
 
     weights: str | None = None
     """File of finished weights (safetensors), or `shipped`; None: trained before the first cell that needs them."""
+    keep_samples: bool = False
+    """Whether sampled lines stay as they were measured, with their noise, and the network fills in the others alone: what a truth
+    with noise of its own wants, and a reader who trusts samples more than networks."""
     network: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +79,15 @@ class Learned:
     def __call__(self, data: ReconInput) -> ReconResult:
         given = network_input(data)
         image = slice_by_slice(self.ready.to(data.kspace.device), given)
+        if self.keep_samples:
+            assert given.maps is not None
+            image = combine(with_samples(expand(image, given.maps), given), given.maps)
         return ReconResult(image=centre_crop(restored(image, given), data.field_of_view), kind="complex", combination="mvue")
+
+
+def with_samples(images: Tensor, given: NetworkInput) -> Tensor:
+    """(slice, coil, ky, kx) coil images of a network whose sampled lines are those that were measured, bit by bit in k-space."""
+    return to_image(torch.where(given.mask.unsqueeze(1), given.kspace, to_kspace(images)))
 
 
 def slice_by_slice(network: Callable[[NetworkInput], Tensor], given: NetworkInput) -> Tensor:

@@ -12,7 +12,7 @@ from ..bench.network import NetworkInput, network_input
 from ..bench.operators import combine
 from ..bench.reconstruction import Combination, ReconInput, ReconResult, check_combination, from_coils
 from ..bench.sampling.mask import Mask
-from .learned import Learned, restored, slice_by_slice
+from .learned import Learned, restored, slice_by_slice, with_samples
 from .varnet_network import Sensitivities, VariationalNetwork, monai_unet
 
 
@@ -85,4 +85,6 @@ class VarNet(Learned):
         network = self.ready.to(data.kspace.device)
         assert isinstance(network, CombinedVarNet)
         images = slice_by_slice(network.coil_images, given)
+        if self.keep_samples:
+            images = with_samples(images, given)
         return from_coils(restored(images, given), data, self.combination)

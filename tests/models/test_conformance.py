@@ -6,6 +6,7 @@ What a model declares it can't do is "not applicable" and skips with the model's
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -63,6 +64,8 @@ MODELS: dict[str, Callable[[], Reconstructor]] = {
     "varnet": lambda: VarNet(cascades=2, features=4, map_features=2),
     "varnet_rss": lambda: VarNet(cascades=2, features=4, map_features=2, combination="rss"),
     "varnet_fastmri": lambda: FastMriVarNet(cascades=2, features=4, pools=2, map_features=2, map_pools=2),
+    "unet_kept": lambda: replace(_random_unet(), keep_samples=True),  # type: ignore[type-var]
+    "varnet_kept": lambda: VarNet(cascades=2, features=4, map_features=2, keep_samples=True),
     "own_network": lambda: OwnNetwork(module=partial(torch.nn.Conv2d, 2, 2, 3, padding=1)),
 }
 # Settings under which a model has no bias of its own: noise-free full sampling must return the truth.
