@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ CONFIGS = Path(schema.__file__).parent
 GROUPS = ("dataset", "sampling", "protocol", "model", "trainer", "maps", "metrics", "qa", "energy")
 
 
+SAMPLES = {"path": "x", "kwh": "0.1"}
+
+
 def _needed(group: str, choice: str) -> list[str]:
     """What a choice has no default for."""
-    needs_path = "path: ???" in (CONFIGS / group / f"{choice}.yaml").read_text("utf-8")
-    return [f"{group}.path=x"] if needs_path else []
+    missing = re.findall(r"(?m)^(\w+): \?\?\?", (CONFIGS / group / f"{choice}.yaml").read_text("utf-8"))
+    return [f"{group}.{name}={SAMPLES.get(name, '1200')}" for name in missing]
 
 
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
@@ -62,6 +66,16 @@ def test_every_experiment_composes(path: Path) -> None:
 def test_every_yaml_says_what_it_is_for() -> None:
     for path in CONFIGS.rglob("*.yaml"):
         assert path.read_text("utf-8").startswith("#"), f"{path}: the first line says what it is for"
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [(group, path.stem) for group in ("scanner", "grid", "service") for path in (CONFIGS / group).glob("*.yaml")],
+)
+def test_every_choice_of_the_ledger_instantiates(group: str, choice: str) -> None:
+    node = compose("ledger", [f"{group}={choice}"])[group]
+    made = instantiate(OmegaConf.to_container(node, resolve=True), _convert_="all")
+    assert isinstance(made, get_class(node._target_))
 
 
 CLAIMS = sorted(path.stem for path in (CONFIGS / "claim").glob("*.yaml"))

@@ -1,0 +1,81 @@
+"""`halfscan ledger`: from a sweep's rows to kWh an exam, null where a term is, and the site's own logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from halfscan.bench.cli import main
+
+from .ledger.test_power_log import day_of_exams, minutes, nightly, written
+from .running import run
+
+WALL = ["energy=wall", "energy.kwh=0.1", "energy.seconds=1200", "energy.volumes=600"]
+
+
+def found(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, list[dict]]:
+    capsys.readouterr()
+    assert main(["ledger", "--json", *words]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_sweep_whose_energy_is_known(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*small, "model=zero_filled", "sampling.acceleration=4", *WALL) == 0
+    (entries,) = found(capsys, "grid=de").values()
+    prepared, idle, refilled = entries
+    assert 0 < prepared["terms"]["scanner"]["value"] < idle["terms"]["scanner"]["value"]
+    assert prepared["terms"]["reconstruction"]["value"] == pytest.approx(-600 / 3.6e6, rel=1e-3)
+    # Nothing is trained: there is nothing to pay back.
+    assert prepared["terms"]["training"]["value"] == 0
+    assert prepared["net"]["value"] == pytest.approx(prepared["terms"]["scanner"]["value"], rel=0.05)
+    assert prepared["net"]["method"] == "assumed", "what the replaced scan's reconstruction took is not known"
+    assert refilled["terms"]["scanner"]["value"] == 0
+    assert found(capsys, "grid=no")["zero_filled"][0]["carbon"]["value"] < prepared["carbon"]["value"]
+
+
+def test_no_net_where_nothing_was_counted(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*small, "model=zero_filled", "energy=none") == 0
+    capsys.readouterr()
+    assert main(["ledger"]) == 0
+    out = capsys.readouterr().out
+    assert "No net: reconstruction: machine: energy=none: it was not to be measured." in out
+    assert "outer bounds" in out
+    assert "Data: simulated" in out
+
+
+def test_the_site_s_own_scanner(small: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*small, "model=zero_filled", *WALL) == 0
+    log = written(work / "scanner.csv", minutes(7, day_of_exams))
+    capsys.readouterr()
+    assert main(["ledger", "--power-log", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert "Scanner: scanner (measured_wall; power log of the site)" in out
+    assert "84 exams of 14.3 kWh each" in out
+    assert "outer bounds" not in out, "they are one scanner's own"
+
+
+def test_the_saving_off_peak(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = written(work / "a.csv", nightly(1.0, 1)), written(work / "b.csv", nightly(0.6, 2))
+    assert main(["ledger", "--off-peak", str(before), str(after)]) == 0
+    out = capsys.readouterr().out
+    assert "30% claimed: " in out
+    assert "hours of the week are in both logs" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["grid=atlantis"], "atlantis"),
+        (["against=yesterday"], "against=yesterday is unknown"),
+        (["service.pue=0.5"], "service.pue=0.5"),
+        (["one", "two"], "one sweep at a time"),
+        (["--power-log", "missing.csv"], "can't be read"),
+    ],
+)
+def test_refusals(words: list[str], message: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", *words]) == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
