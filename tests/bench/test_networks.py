@@ -72,6 +72,8 @@ def test_finished_weights_are_used_and_named_by_content(
     assert run(*brains, f"model.weights={weights}") == 0
     before, after = rows_of(work)
     for rows in (before, after):
+        # What the training took is known of the one alone; why is a reason of its own.
+        assert "training_j" in rows.pop("reasons")[0]
         rows.pop("train_seed")
     assert before == after
     assert len(list(work.glob("outputs/weights/*"))) == 1

@@ -94,7 +94,7 @@ def test_a_module_from_yaml_alone_is_trained_and_scored(work: Path, capsys: pyte
     [
         ("{_target_: torch.nn.Conv2d, in_channels: 2, out_channels: 2, kernel_size: 3}", "give it _partial_: true"),
         ("{_target_: torch.nn.Conv2d, _partial_: true, in_channels: 2}", "can't be made"),
-        ("{_target_: builtins.list, _partial_: true}", "is a list and no torch.nn.Module"),
+        ("{_target_: collections.OrderedDict, _partial_: true}", "is a OrderedDict and no torch.nn.Module"),
         ("{_target_: torch.nn.Conv2d, _partial_: true, in_channels: 2, out_channels: 3, kernel_size: 3}", "must keep the shape"),
     ],
 )

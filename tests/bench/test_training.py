@@ -416,6 +416,9 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HalfscanError, match="are those of another network"):
         load_weights(UNet(features=8).build(0), path)
     path.write_bytes(b"no safetensors")
+    with pytest.raises(HalfscanError, match="they were damaged or replaced"):
+        load_weights(UNet(features=4).build(0), path)
+    path.with_name("training.json").unlink()
     with pytest.raises(HalfscanError, match="can't be read"):
         load_weights(UNet(features=4).build(0), path)
     with pytest.raises(HalfscanError, match=r"model.weights=.*no such file"):
