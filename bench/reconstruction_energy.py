@@ -17,6 +17,7 @@ from .network import Trainable
 from .quantity import Quantity
 from .reconstruction import ReconInput
 
+_OURS = f"{__package__.partition('.')[0]}.models."
 _OF_ANOTHER = "measured on another volume of the same shape"
 
 
@@ -51,13 +52,19 @@ def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
 
 
 def training_energy(recipe: Recipe, root: Path) -> Quantity:
-    """What the training of a recipe's network took [J]; nothing where a model has none.
+    """What the training of a recipe's network took [J]; 0 for our own models that have nothing to train.
+
+    Of images from elsewhere, and of an outside model that may have brought a network along, nobody knows: null.
 
     Args:
         recipe: whose images are there.
         root: folder of all saved images.
     """
+    if getattr(recipe.model, "made_elsewhere", False):
+        return Quantity.unmeasured("J", MADE_ELSEWHERE)
     if not isinstance(recipe.model, Trainable):
+        if not type(recipe.model).__module__.startswith(_OURS):
+            return Quantity.unmeasured("J", "an outside model: whether a network in it was trained is not known here")
         return Quantity(value=0.0, unit="J", method="measured_counter", low=0.0, high=0.0, reason="nothing is trained")
     if recipe.training is None:
         return Quantity.unmeasured("J", "the network came with finished weights: what they took is its maker's to say")

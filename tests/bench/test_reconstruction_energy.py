@@ -16,7 +16,7 @@ from halfscan.bench.configuration import compose_run
 from halfscan.bench.energy.record import EnergyRecord
 from halfscan.bench.images import recipe_images
 from halfscan.bench.reconstruction import ReconInput, ReconResult
-from halfscan.bench.reconstruction_energy import recipe_energy
+from halfscan.bench.reconstruction_energy import recipe_energy, training_energy
 from halfscan.models.zero_filled import ZeroFilled
 
 from .energy.machine import Machine
@@ -67,6 +67,11 @@ def test_images_that_were_made_elsewhere_have_none(small: list[str], work: Path)
     class Elsewhere(ZeroFilled):
         made_elsewhere = True
 
+    assert training_energy(recipe, work).value == 0, "zero-filling learned nothing"
+    assert training_energy(replace(recipe, model=Elsewhere()), work).value is None
+    outside = training_energy(replace(recipe, model=Working(spend=lambda: None)), work)
+    assert outside.value is None, "a vendor's model may hold a network that cost something"
+    assert outside.reason
     records = recipe_energy(replace(recipe, model=Elsewhere(), meter=Counted()), work / "images")  # type: ignore[arg-type]
     assert all(record.total.value is None for record in records)
 
