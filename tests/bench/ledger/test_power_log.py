@@ -154,6 +154,21 @@ def test_the_saving_off_peak(share: float, verdict: str, tmp_path: Path) -> None
     assert found.hours == 70
 
 
+def test_the_verdict_is_the_interval_s_and_not_the_value_s(tmp_path: Path) -> None:
+    before, after = log(tmp_path, nightly(1.0, 1)), log(tmp_path, nightly(0.7, 2))
+    saving = off_peak_saving(before, after, 0.3, weekend=False).saving
+    low, value, high = saving.low, saving.value, saving.high
+    assert low is not None and value is not None and high is not None  # noqa: PT018
+    claims = {
+        low - 1e-6: "supported",
+        (low + value) / 2: "inconclusive",
+        (value + high) / 2: "inconclusive",
+        high + 1e-6: "refuted",
+    }
+    for claimed, verdict in claims.items():
+        assert off_peak_saving(before, after, claimed, weekend=False).verdict == verdict
+
+
 def test_off_peak_needs_logs_that_pair(tmp_path: Path) -> None:
     before = log(tmp_path, nightly(1.0, 1))
     with pytest.raises(HalfscanError, match="holds 7 days: 14 at least"):
