@@ -15,16 +15,22 @@ from .atlas import SPACING_MM, Atlas
 from .tissue import BY_FIELD, TISSUES, Contrast, TissueName, signal
 
 Picture = npt.NDArray[np.float32]
+ComplexPicture = npt.NDArray[np.complex64]
 
 _BRAIN: tuple[TissueName, ...] = ("grey", "white", "csf")
 _CONTRASTS: tuple[Contrast, ...] = ("t1", "t2", "flair")
 _NORMALS = ((2, 0, 1), (1, 2, 0), (0, 1, 2))
 """Axes (z, y, x) of an axial, a coronal and a sagittal plane: across it, down it, along its rows."""
 _LEAVES = 600
+_DEPHASED = 0.7
+"""Share of pictures whose parts have phases of their own; the others are as spin echoes are."""
 
 
-def head(n: int, extent_mm: float, atlas: Atlas, rng: np.random.Generator) -> Picture:
-    """(n, n) magnitude of a plane through the atlas: any orientation, deformed, sharpened, of a contrast drawn at random.
+def head(n: int, extent_mm: float, atlas: Atlas, rng: np.random.Generator) -> ComplexPicture:
+    """(n, n) a plane through the atlas: any orientation, deformed, sharpened, of a contrast drawn at random.
+
+    In most, tissues, vessels and above all fat have phases of their own, as gradient echoes give them; where fat and water of
+    other phase meet, they cancel.
 
     Args:
         n: pixels.
@@ -33,19 +39,23 @@ def head(n: int, extent_mm: float, atlas: Atlas, rng: np.random.Generator) -> Pi
         rng: all that is drawn.
     """
     shares, fat = _tissues(n, extent_mm, atlas, rng)
-    signals = _signals(rng)
-    picture = sum((np.float32(signals[name]) * share for name, share in shares.items()), np.zeros((n, n), np.float32))
+    turned = rng.random() < _DEPHASED
+    signals = {name: value * _turn(rng, 0.1 * turned) for name, value in _signals(rng).items()}
+    picture = sum((signals[name] * share for name, share in shares.items()), np.zeros((n, n), np.complex64))
     picture *= 1 + _strength(rng, 0.12) * random_field(n, rng.uniform(0.8, 1.6), rng)
     inside = np.clip(sum(shares[name] for name in _BRAIN), 0, 1)
-    picture = _with_vessels(picture, inside, n / extent_mm, rng)
-    # Fat precesses more slowly, and lies displaced along the readout.
+    picture = _with_vessels(picture.astype(np.complex64), inside, n / extent_mm, rng, float(turned * rng.random()))
+    # Fat precesses more slowly: it is behind in phase, and lies displaced along the readout.
     shift = int(rng.integers(0, 1 + n // 64))
-    return np.maximum(picture + np.roll(np.float32(signals["fat"]) * fat, shift, axis=1), 0).astype(np.float32)
+    return picture + np.roll(signals["fat"] * _turn(rng, float(turned)) * fat, shift, axis=1)
 
 
-def leaves(n: int, rng: np.random.Generator) -> Picture:
-    """(n, n) ellipses of all sizes that hide one another, within an oval: edges and textures of no object."""
-    picture = np.full((n, n), rng.random(), np.float32)
+def leaves(n: int, rng: np.random.Generator) -> ComplexPicture:
+    """(n, n) ellipses of all sizes that hide one another, within an oval: edges and textures of no object.
+
+    In most pictures each has a phase of its own."""
+    picture = np.full((n, n), rng.random(), np.complex64)
+    apart = float((rng.random() < _DEPHASED) * rng.random())
     texture = [random_field(n, slope, rng) for slope in (0.5, 1.2)]
     # Sizes of a density r⁻³, as scale invariance asks: few are large.
     smallest, largest = n / 100, n / 4
@@ -55,12 +65,29 @@ def leaves(n: int, rng: np.random.Generator) -> Picture:
         y, x = rng.uniform(0, n, 2)
         ratio, angle = rng.uniform(0.4, 1.0), rng.uniform(0, np.pi)
         window, inside = _ellipse(n, (y, x), (radius, radius * ratio), angle)
-        value = rng.random() * (1 + _strength(rng, 0.2) * texture[int(rng.integers(2))][window])
+        value = rng.random() * np.maximum(1 + _strength(rng, 0.2) * texture[int(rng.integers(2))][window], 0)
+        value = value * _turn(rng, apart)
         picture[window] += inside * (value - picture[window])
     window, inside = _ellipse(n, (n / 2, n / 2), tuple(rng.uniform(0.3, 0.48, 2) * n), rng.uniform(0, np.pi), edge=n / 128)
     oval = np.zeros((n, n), np.float32)
     oval[window] = inside
-    return np.maximum(picture, 0) * oval
+    return picture * oval
+
+
+def off_resonance(n: int, rng: np.random.Generator) -> Picture:
+    """(n, n) phase [rad] of a field that nothing has shimmed: rough, and steep beside cavities of air.
+
+    The field outside a sphere of air falls off as a dipole's does, with the third power of the distance.
+    """
+    phase = _strength(rng, 0.6) * random_field(n, rng.uniform(1.5, 2.5), rng)
+    y, x = np.mgrid[:n, :n].astype(np.float32)
+    for _ in range(int(rng.integers(0, 5))):
+        down, along = y - rng.uniform(0.1, 0.9) * n, x - rng.uniform(0.1, 0.9) * n
+        squared, radius = down**2 + along**2, n * np.float32(np.exp(rng.uniform(np.log(0.015), np.log(0.12))))
+        # 1 + cos 2θ's share: between a plane across the dipole and one along it.
+        shape = 1 + rng.uniform(-1.5, 1.5) * (down**2 - along**2) / (squared + radius**2)
+        phase += np.float32(rng.uniform(-2, 2) * np.pi) * shape * (1 + squared / radius**2) ** -1.5
+    return phase.astype(np.float32)
 
 
 def random_field(n: int, slope: float, rng: np.random.Generator) -> Picture:
@@ -145,15 +172,17 @@ def _signals(rng: np.random.Generator) -> dict[TissueName, float]:
     return signals
 
 
-def _with_vessels(picture: Picture, inside: Picture, pixels_a_mm: float, rng: np.random.Generator) -> Picture:
-    """Small bright or dark ellipses within the brain: vessels across the plane, lesions, calcifications."""
+def _with_vessels(
+    picture: ComplexPicture, inside: Picture, pixels_a_mm: float, rng: np.random.Generator, apart: float
+) -> ComplexPicture:
+    """Small bright or dark ellipses within the brain: vessels across the plane, lesions, calcifications; flow turns the phase."""
     n = len(picture)
-    peak = float(picture.max()) or 1.0
+    peak = float(np.abs(picture).max()) or 1.0
     for _ in range(int(rng.integers(0, 60))):
         y, x = rng.uniform(0.15, 0.85, 2) * n
         radius = pixels_a_mm * float(np.exp(rng.uniform(np.log(0.4), np.log(5))))
         window, share = _ellipse(n, (y, x), (radius, radius * rng.uniform(0.3, 1)), rng.uniform(0, np.pi))
-        value = peak * rng.uniform(0, 1.3)
+        value = peak * rng.uniform(0, 1.3) * _turn(rng, apart)
         picture[window] += share * inside[window] * (value - picture[window])
     return picture
 
@@ -170,6 +199,11 @@ def _ellipse(
     distance = np.hypot(down / radii[0], along / radii[1])
     share = np.clip((1 - distance) * min(radii) / edge + 0.5, 0, 1).astype(np.float32)
     return (window[0], window[1]), share
+
+
+def _turn(rng: np.random.Generator, share: float) -> np.complex64:
+    """A unit phasor within a share of the half circle to both sides."""
+    return np.complex64(np.exp(1j * np.pi * rng.uniform(-share, share)))
 
 
 def _strength(rng: np.random.Generator, most: float) -> np.float32:

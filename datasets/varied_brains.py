@@ -17,12 +17,16 @@ from .atlas import atlas_version, load_atlas
 from .coils import ring_sensitivities
 from .digital_brains import CAVEAT, SPLITS, Split
 from .simulation import FINER, coloured_noise, noise_covariance, render, smooth_phase
-from .varied_anatomy import head, leaves, smooth_field
+from .varied_anatomy import head, leaves, off_resonance, smooth_field
 
+_EDITION = 2
+"""Goes up whenever the same settings give other patients: their digests must differ, too."""
 _SCANNERS = ((1, 128, 128), (8, 128, 128), (12, 128, 128), (16, 128, 128), (8, 160, 128), (12, 128, 160))
 """(coils, ky, kx) that are drawn from; a batch holds one of them."""
 _SHARES = (0.1, 0.25, 0.2, 0.25, 0.1, 0.1)
 """How often each is drawn."""
+_OFF_RESONANT = 0.7
+"""Share of slices whose phase is not smooth, as a gradient echo's is not near air."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ class VariedBrains:
         coils, height, readout = _SCANNERS[int(scanner.choice(len(_SCANNERS), p=_SHARES))]
         measured = bool(scanner.random() < 0.5)
         settings = {key: value for key, value in asdict(self).items() if key not in (*SPLITS, "split", "name")}
-        content = json.dumps([settings, patient, version, coils, height, readout], sort_keys=True)
+        content = json.dumps([_EDITION, settings, patient, version, coils, height, readout], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()
         shape = (self.slices, coils, height, readout)
         axes: tuple[Axis, ...] = ("slice", "coil", "ky", "kx")
@@ -127,9 +131,10 @@ def _scan(cohort: VariedBrains, patient: int, shape: tuple[int, ...]) -> tuple[C
         own = cohort._rng(patient, f"slice {index}")
         generic = own.random() < cohort.generic_share
         picture = leaves(longer, own) if generic else head(longer, extent, load_atlas(), own)
-        wave = smooth_phase(picture.shape, *phase) * np.exp(
-            1j * own.uniform(0, 1) * smooth_field(longer, own.uniform(0.5, 3), own)
-        )
+        field = own.uniform(0, 1) * smooth_field(longer, own.uniform(0.5, 3), own)
+        if own.random() < _OFF_RESONANT:
+            field = field + off_resonance(longer, own)
+        wave = smooth_phase(picture.shape, *phase) * np.exp(1j * field)
         maps = np.ones((1, *picture.shape), np.complex64)
         if coils > 1:
             maps = ring_sensitivities(

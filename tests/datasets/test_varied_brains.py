@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from halfscan.bench.errors import HalfscanError
-from halfscan.datasets.varied_anatomy import leaves, random_field, smooth_field
+from halfscan.datasets.atlas import load_atlas
+from halfscan.datasets.varied_anatomy import head, leaves, off_resonance, random_field, smooth_field
 from halfscan.datasets.varied_brains import VariedBrains, _scan
 
 pytest.importorskip("nilearn")
@@ -47,9 +48,39 @@ def test_scanners_differ_and_some_measured_their_noise() -> None:
 
 def test_pictures_of_nothing_fill_an_oval() -> None:
     picture = leaves(64, np.random.default_rng(0))
-    assert picture[32, 32] > 0
-    assert picture[0].max() == picture[:, 0].max() == 0
-    assert len(np.unique(np.round(picture, 2))) > 20
+    assert abs(picture[32, 32]) > 0
+    assert abs(picture[0]).max() == abs(picture[:, 0]).max() == 0
+    assert len(np.unique(np.round(abs(picture), 2))) > 20
+
+
+def test_most_pictures_have_parts_of_other_phase_and_some_have_none() -> None:
+    spreads = []
+    for seed in range(20):
+        picture = leaves(64, np.random.default_rng(seed))
+        # 1 where all has one phase.
+        spreads.append(abs(picture.sum()) / abs(picture).sum())
+    assert 2 <= sum(one > 1 - 1e-6 for one in spreads) <= 12
+    assert min(spreads) < 0.9
+
+
+def test_fat_of_other_phase_cancels_water_where_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    atlas = load_atlas()
+    monkeypatch.setattr("halfscan.datasets.varied_anatomy._DEPHASED", 0.0)
+    alike = head(96, 230.0, atlas, np.random.default_rng(3))
+    assert np.abs(np.angle(alike[abs(alike) > 0])).max() < 1e-6
+    monkeypatch.setattr("halfscan.datasets.varied_anatomy._DEPHASED", 1.0)
+    apart = head(96, 230.0, atlas, np.random.default_rng(3))
+    assert np.abs(np.angle(apart[abs(apart) > 0])).max() > 0.3
+    assert (abs(apart) <= abs(alike) + 1e-5).all()
+    assert (abs(apart) < 0.9 * abs(alike)).any()
+
+
+def test_the_field_beside_air_falls_off_with_the_third_power() -> None:
+    phases = [off_resonance(64, np.random.default_rng(seed)) for seed in range(30)]
+    assert phases[0].shape == (64, 64)
+    steepest = [np.abs(np.diff(one, axis=0)).max() for one in phases]
+    assert np.median(steepest) > 0.1
+    assert max(steepest) > 1
 
 
 def test_fields_are_normed() -> None:
