@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, RandomizableTransform, Transform
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
 
 from .acquisition import Acquisition
 from .errors import HalfscanError
@@ -184,6 +185,7 @@ class SeededSlices:
         self._seed = seed
         read = ReadSliced(maps, drawn)
         self._random = Compose([*([RandFlipd()] if augment else []), RandMaskd(drawn)])
+        self._files: list[Path] = []
         if cache is None:
             self._read: Dataset = CacheDataset(self._items, read, num_workers=1, progress=False, copy_cache=False)
             return
@@ -195,6 +197,24 @@ class SeededSlices:
             return hashlib.sha256(content.encode()).hexdigest().encode()
 
         self._read = PersistentDataset(self._items, Compose([read]), cache_dir=cache, hash_func=key)
+        self._files = [cache / f"{key(item).decode()}.pt" for item in self._items]
+
+    def prepare(self, workers: int = 0, rank: int = 0, world: int = 1) -> DataLoader[None]:
+        """A way through the volumes whose slices the folder does not hold yet; each turn puts one volume's there.
+
+        Batches take slices at random, and would read or simulate a whole volume for each of them.
+
+        Args:
+            workers: processes that do it; 0: this one.
+            rank, world: of several processes that share the volumes, which of them this is and how many they are.
+        """
+        missing: dict[int, list[int]] = {}
+        for index, file in enumerate(self._files):
+            if not file.exists():
+                missing.setdefault(id(self._items[index]["acquisition"]), []).append(index)
+        volumes = _Volumes(self._read, list(missing.values())[rank::world])
+        # A generator of its own: torch's is the training's.
+        return DataLoader(volumes, batch_size=None, num_workers=min(workers, len(volumes)), generator=torch.Generator())
 
     def __len__(self) -> int:
         return len(self._items)
@@ -206,6 +226,20 @@ class SeededSlices:
         self._random.set_random_state(state=np.random.RandomState(np.frombuffer(key, dtype="<u4").astype(np.uint32)))
         drawn: dict[str, torch.Tensor] = self._random(self._read[chosen])
         return drawn
+
+
+class _Volumes(TorchDataset[None]):
+    """Reads all slices of a volume, for what that leaves in the cache."""
+
+    def __init__(self, read: Dataset, volumes: Sequence[Sequence[int]]) -> None:
+        self._read, self._volumes = read, volumes
+
+    def __len__(self) -> int:
+        return len(self._volumes)
+
+    def __getitem__(self, volume: int) -> None:
+        for index in self._volumes[volume]:
+            self._read[index]
 
 
 class Batches(Sampler[list[int]]):

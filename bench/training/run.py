@@ -97,6 +97,7 @@ class Run:
         from ..pipeline import Batches, prepare_batch
 
         settings, training = self._settings, self._training
+        self._prepare()
         batches = Batches(
             self._slices.shapes,
             settings.batch_size,
@@ -143,6 +144,16 @@ class Run:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
             engine.add_event_handler(Events.ITERATION_COMPLETED, end_step)
             engine.run()
+
+    def _prepare(self) -> None:
+        """Every volume once, each process its share, before slices are drawn at random."""
+        workers, processes = self._settings.workers, self._processes
+        for slices in (self._slices, self._held_out):
+            volumes = slices.prepare(workers, processes.rank, processes.world)
+            with progress("preparing", len(volumes)) as advance:
+                for _ in volumes:
+                    advance()
+        processes.wait()
 
     @property
     def _done(self) -> bool:

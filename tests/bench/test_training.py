@@ -292,6 +292,23 @@ def test_samples_depend_on_seed_epoch_and_slice_alone() -> None:
     assert not torch.equal(slices[4 + 3 * 5]["kspace"], first)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_folder_is_filled_volume_by_volume_and_once(tmp_path: Path, workers: int) -> None:
+    one = training()
+    cached = SeededSlices(one.train, one.samplings(), one.maps, 0, cache=tmp_path)
+    shares = [cached.prepare(workers, rank, 2) for rank in (0, 1)]
+    assert sum(map(len, shares)) == len(one.train)
+    state = torch.get_rng_state()
+    for share in shares:
+        list(share)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len(list(tmp_path.iterdir())) == len(cached)
+    assert len(cached.prepare()) == 0
+    plain = SeededSlices(one.train, one.samplings(), one.maps, 0)
+    assert len(plain.prepare()) == 0
+    assert torch.equal(cached[1]["kspace"], plain[1]["kspace"])
+
+
 def test_batches_do_not_depend_on_where_a_training_begins() -> None:
     shapes = [(3, 32, 32)] * 7 + [(2, 32, 32)] * 5 + [(1, 8, 8)]
     unbroken, resumed = Batches(shapes, 2, 0, 40), Batches(shapes, 2, 0, 40, first=13)
