@@ -103,7 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(command=_table)
 
     report = commands.add_parser("report", help="the page of a sweep, one HTML file, from the store alone")
-    report.add_argument("sweep", nargs="?", help="id of the sweep or its beginning; default: the latest")
+    report.add_argument(
+        "words",
+        nargs="*",
+        metavar="SWEEP | grid=...",
+        help="id of the sweep or its beginning (default: the latest); scanner=, grid=, service.exams=... of its ledger of energy",
+    )
     report.add_argument("--out", type=Path, help="the HTML file (default: halfscan-SWEEP.html)")
     report.set_defaults(command=_report)
 

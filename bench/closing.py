@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .books import Books
 from .claims.types import Verdict
 from .errors import HalfscanError, StoreError, one_line
 from .files import whole_file
@@ -95,10 +96,17 @@ def _ranking(record: SweepRecord) -> Ranking | None:
     )
 
 
-def write_report(record: SweepRecord, path: Path) -> Path:
-    """Writes a sweep's page; it appears whole or not at all."""
+def write_report(record: SweepRecord, path: Path, books: Books | None = None) -> Path:
+    """Writes a sweep's page; it appears whole or not at all.
+
+    Args:
+        record: the sweep.
+        path: of the page.
+        books: what its ledger of energy is kept with; None: the defaults of the configuration.
+    """
+    page = report_page(record, books or Books.composed())
     with whole_file(path) as draft:
-        draft.write_text(report_page(record), encoding="utf-8")
+        draft.write_text(page, encoding="utf-8")
     return path
 
 

@@ -9,20 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .books import Books
 from .claims.types import Evidence
-from .configuration import build, compose_run, to_plain
 from .errors import HalfscanError
-from .ledger.ledger import Entry, Exam, ledger
+from .ledger.ledger import Entry
 from .ledger.off_peak import off_peak_saving
 from .ledger.power_log import read_power_log
-from .ledger.site import Grid, Scanner, Service
 from .ledger.states import exams, profile, stretches
 from .quantity import Quantity
-from .rows import CellRows
 from .table import CellSummary, label, read_cells
 from .tracking import Store, tracking_uri
-
-_PARTS = ("scanner", "grid", "computer", "service", "against")
 
 
 def run_ledger(options: argparse.Namespace) -> int:
@@ -33,15 +29,13 @@ def run_ledger(options: argparse.Namespace) -> int:
     sweeps = [word for word in options.words if "=" not in word]
     if len(sweeps) > 1:
         raise HalfscanError(f"one sweep at a time, and not {', '.join(sweeps)}")
-    plain = to_plain(compose_run([word for word in options.words if "=" in word], _PARTS, primary="ledger"))
-    if plain["against"] not in ("clinical", "full"):
-        raise HalfscanError(f"against={plain['against']} is unknown: use clinical or full")
-    scanner: Scanner = build(plain["scanner"], "scanner")
+    books = Books.composed([word for word in options.words if "=" in word])
     notes: list[str] = []
     if options.power_log:
         log = read_power_log(options.power_log)
         found = stretches(log, options.states)
-        scanner = replace(profile(found, options.power_log.stem), cooling=scanner.cooling, cooling_source=scanner.cooling_source)
+        logged, stated = profile(found, options.power_log.stem), books.scanner
+        books = replace(books, scanner=replace(logged, cooling=stated.cooling, cooling_source=stated.cooling_source))
         done = exams(found)
         notes += [f"{options.power_log.name}: {note}" for note in log.notes]
         if done:
@@ -49,61 +43,15 @@ def run_ledger(options: argparse.Namespace) -> int:
                 f"{options.power_log.name}: {len(done)} exams of {sum(one.kwh for one in done) / len(done):.3g} kWh each, "
                 f"{log.kwh:.4g} kWh in all"
             )
-    grid: Grid = build(plain["grid"], "grid")
-    computer: Grid = build(plain["computer"], "computer")
-    service: Service = build(plain["service"], "service")
     manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment), sweeps[0] if sweeps else None)
-    entries = {label(cell): ledger(exam_of(cell.rows, plain["against"]), scanner, grid, computer, service) for cell in cells}
+    entries = {label(cell): books.entries(cell.rows) for cell in cells}
     if options.json:
         print(json.dumps({name: [entry.as_dict() for entry in found] for name, found in entries.items()}, indent=1))
         return 0
     _print(manifest.sweep_id, entries)
-    for line in [*_footnotes(cells, entries, scanner, grid, computer, service, plain["against"]), *notes]:
+    for line in [*_footnotes(cells, entries, books), *notes]:
         print(line)
     return 0
-
-
-def exam_of(rows: CellRows, against: str) -> Exam:
-    """What a cell's scans change in an exam, in the mean of its volumes."""
-    return Exam(
-        seconds_saved=_saved(rows, against),
-        reconstruction=_mean(rows, "energy_j", "energy_low_j", "energy_high_j"),
-        baseline=Quantity.unmeasured("J", "not stated"),
-        training=_mean(rows, "training_j"),
-    )
-
-
-def _saved(rows: CellRows, against: str) -> Quantity:
-    """Seconds of the reference less those of the candidate; the range is that of the reduction."""
-    reference = rows.values(f"{against}_s")
-    ends = [rows.values(f"reduction_{against}{end}") for end in ("", "_low", "_high")]
-    if any(None in values for values in (reference, *ends)):
-        reason = next(
-            (said[f"{against}_s"] for said in rows.texts("reasons") if f"{against}_s" in said),
-            "nobody knows the reference's seconds",
-        )
-        return Quantity.unmeasured("s", reason)
-    value, low, high = (sum(share * whole for share, whole in zip(end, reference, strict=True)) / len(rows) for end in ends)
-    return Quantity(value=value, unit="s", method="modelled", low=min(low, high, value), high=max(low, high, value))
-
-
-def _mean(rows: CellRows, column: str, *ends: str) -> Quantity:
-    values = rows.values(column)
-    if None in values:
-        reasons = [said[column] for said in rows.texts("reasons") if column in said]
-        return Quantity.unmeasured("J", next(iter(reasons), "no reason recorded"))
-    method = "measured_counter"
-    if column == "energy_j":
-        method = rows.texts("energy")[0]["total"]["method"]
-    low, high = (_known_mean(rows.values(end)) for end in ends) if ends else (None, None)
-    return Quantity(
-        value=sum(values) / len(values), unit="J", method=method, low=low, high=high, reason="the mean of all volumes"
-    )
-
-
-def _known_mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
 
 
 def _print(sweep: str, entries: dict[str, list[Entry]]) -> None:
@@ -148,25 +96,9 @@ def _exams(entry: Entry) -> str:
     return "-" if entry.never is None else f"never ({entry.never:.0%})"
 
 
-def _footnotes(
-    cells: Sequence[CellSummary],
-    entries: dict[str, list[Entry]],
-    scanner: Scanner,
-    grid: Grid,
-    computer: Grid,
-    service: Service,
-    against: str,
-) -> list[str]:
-    lines = [
-        "prepared: the scanner waits ready in the freed minutes; idle: it is switched back; refilled: it scans another patient, "
-        "and the site saves nothing.",
-        f"Scanner: {scanner.name} ({scanner.method}; {scanner.source}); cooling {scanner.cooling[0]:g} to {scanner.cooling[1]:g} "
-        f"({scanner.cooling_source}). Minutes against the {against} scan.",
-        f"Grids: {grid.name} {grid.intensity:g} g/kWh for the scanner, {computer.name} {computer.intensity:g} g/kWh for the "
-        f"computer ({grid.source}, {grid.year}). Training shared by {service.exams:g} exams.",
-        "Intervals: 95 % of 10,000 draws over the ranges.",
-    ]
-    if scanner.several:
+def _footnotes(cells: Sequence[CellSummary], entries: dict[str, list[Entry]], books: Books) -> list[str]:
+    lines = books.basis()
+    if books.scanner.several:
         bounds = "; ".join(
             f"{entry.scenario} {_number(entry.bounds)}{_range(entry.bounds)}"
             for entry in next(iter(entries.values()))
@@ -177,9 +109,6 @@ def _footnotes(
         )
     reasons = {found[0].net.reason for found in entries.values() if found[0].net.value is None}
     lines += [f"No net: {reason}." for reason in sorted(filter(None, reasons))]
-    lines.append(
-        "Reconstruction: that of the scan that is replaced is not known and counts as nothing, which flatters no network."
-    )
     if any(cell.first.evidence == Evidence.SIMULATED for cell in cells):
         lines.append("Data: simulated. Demonstration only: simulated data never support a claim on scan time, nor on its energy.")
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .books import Books
 from .closing import write_report
 from .errors import HalfscanError
 from .files import why_unwritable
@@ -18,15 +19,19 @@ def run_report(options: argparse.Namespace) -> int:
     Returns:
         0: written.
     """
+    sweeps = [word for word in options.words if "=" not in word]
+    if len(sweeps) > 1:
+        raise HalfscanError(f"one sweep at a time, and not {', '.join(sweeps)}")
+    books = Books.composed([word for word in options.words if "=" in word])
     store = Store(tracking_uri(options.store), options.experiment)
-    record = read_record(store, store.parent_of(options.sweep))
+    record = read_record(store, store.parent_of(sweeps[0] if sweeps else None))
     path = options.out or Path(f"halfscan-{record.manifest.sweep_id}.html")
     try:
         if path.is_dir():
             raise HalfscanError(f"--out {path} is a folder: name the HTML file")
         if why := why_unwritable(path.absolute().parent):
             raise HalfscanError(f"--out {path} can't be written ({why})")
-        write_report(record, path)
+        write_report(record, path, books)
     except OSError as error:
         # A name that is too long, a disk that is full.
         raise HalfscanError(f"--out {path} can't be written ({error.strerror})") from error

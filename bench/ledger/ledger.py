@@ -10,8 +10,8 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,19 @@ from .site import Figure, Grid, Scanner, Service
 
 SCENARIOS = ("prepared", "idle", "refilled")
 """What becomes of the freed minutes: the scanner waits ready, is idle, or scans another patient."""
+TERMS = ("scanner", "reconstruction", "training")
+"""Of the net, in the order of the formula above."""
 DRAWS = 10_000
 J_A_KWH = 3.6e6
+_UNITS = {
+    "scan power": "kW",
+    "power afterwards": "kW",
+    "seconds saved": "s",
+    "cooling": "1",
+    "reconstruction": "J",
+    "reconstruction replaced": "J",
+    "training": "J",
+}
 _Draws = npt.NDArray[np.float64]
 
 
@@ -54,6 +65,25 @@ class Exam:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lever:
+    """What one input's range alone makes of an exam's sum."""
+
+    name: str
+    unit: str
+    low: float
+    """Ends of its range [unit]."""
+    high: float
+    at_low: float
+    """[kWh] the sum there, everything else in the middle of its range."""
+    at_high: float
+
+    @property
+    def reach(self) -> float:
+        """[kWh] between the two."""
+        return abs(self.at_high - self.at_low)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One scenario of the ledger."""
 
@@ -76,12 +106,16 @@ class Entry:
     """[kWh] the farthest that the scanner's term can be from either end of the ranges."""
     site: bool
     """Whether the site's own consumption changes; with another patient in the gap only that of an exam does."""
+    levers: tuple[Lever, ...]
+    """What `known` depends on most, the widest first; inputs without a range are none."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         named = {name: getattr(self, name).as_dict() for name in ("net", "carbon", "known", "break_even", "bounds")}
         terms = {name: term.as_dict() for name, term in self.terms.items()}
-        return {"scenario": self.scenario, "terms": terms, **named, "never": self.never, "outer": self.outer, "site": self.site}
+        levers = [asdict(lever) for lever in self.levers]
+        plain = {"scenario": self.scenario, "never": self.never, "outer": self.outer, "site": self.site}
+        return {**plain, "terms": terms, **named, "levers": levers}
 
 
 def ledger(
@@ -114,11 +148,17 @@ def _entry(
     )
     here, there = (_uniform(grid.figure, rng, draws) for grid in (site, computer))
 
-    after = power["scan"] if scenario == "refilled" else power[scenario]
-    hours = None if seconds is None else service.series * seconds / 3600
-    saved = None if hours is None else (power["scan"] - after) * hours * cooling
-    recon = None if spent is None else -(spent - (0 if baseline is None else baseline)) * service.series * service.pue / J_A_KWH
-    share = None if training is None else -training * service.pue / J_A_KWH / service.exams
+    inputs = {
+        "scan power": power["scan"],
+        "power afterwards": power["scan"] if scenario == "refilled" else power[scenario],
+        "seconds saved": seconds,
+        "cooling": cooling,
+        "reconstruction": spent,
+        "reconstruction replaced": np.zeros(draws) if baseline is None else baseline,
+        "training": training,
+    }
+    drawn = _balance(inputs, service)
+    saved, recon, share = (drawn[name] for name in TERMS)
     methods = {
         "scanner": worst([scanner.method, _ranked(exam.seconds_saved)]),
         "reconstruction": worst(
@@ -127,7 +167,6 @@ def _entry(
         "training": _training(exam, service).method,
     }
     reasons = {"scanner": exam.seconds_saved, "reconstruction": exam.reconstruction, "training": _training(exam, service)}
-    drawn = {"scanner": saved, "reconstruction": recon, "training": share}
     terms = {name: _quantity(values, "kWh", methods[name], reasons[name].reason) for name, values in drawn.items()}
     missing = [f"{name}: {terms[name].reason}" for name, values in drawn.items() if values is None]
     known = [values for values in drawn.values() if values is not None]
@@ -149,7 +188,58 @@ def _entry(
         outer=scanner.several and scenario != "refilled",
         bounds=_bounds(scenario, exam, scanner, service),
         site=scenario != "refilled",
+        levers=tuple(_levers(scenario, exam, scanner, service)),
     )
+
+
+def _balance(inputs: Mapping[str, Any], service: Service) -> dict[str, Any]:
+    """Terms [kWh] an exam, of numbers or of draws; None where what it needs is."""
+    seconds, reconstruction, training = (inputs[name] for name in ("seconds saved", "reconstruction", "training"))
+    kwh = service.pue / J_A_KWH
+    hours = None if seconds is None else service.series * seconds / 3600
+    power = inputs["scan power"] - inputs["power afterwards"]
+    more = None if reconstruction is None else reconstruction - inputs["reconstruction replaced"]
+    return {
+        "scanner": None if hours is None else power * hours * inputs["cooling"],
+        "reconstruction": None if more is None else -more * service.series * kwh,
+        "training": None if training is None else -training * kwh / service.exams,
+    }
+
+
+def _levers(scenario: str, exam: Exam, scanner: Scanner, service: Service) -> list[Lever]:
+    """What the sum of the known terms depends on most: each input alone at either end of its range, the others in the middle."""
+    scan, training = scanner.power("scan"), _training(exam, service)
+    ranges: dict[str, tuple[float, float] | None] = {
+        "scan power": (scan.low, scan.high),
+        "seconds saved": _ends(exam.seconds_saved),
+        "cooling": scanner.cooling,
+        "reconstruction": _ends(exam.reconstruction),
+        "reconstruction replaced": _ends(exam.baseline) or (0.0, 0.0),
+        "training": _ends(training),
+    }
+    if scenario != "refilled":
+        after = scanner.power(scenario)
+        ranges["power afterwards"] = (after.low, after.high)
+    middle = {name: None if ends is None else sum(ends) / 2 for name, ends in ranges.items()}
+
+    def total(changed: Mapping[str, float]) -> float:
+        inputs = {**middle, **changed}
+        inputs.setdefault("power afterwards", inputs["scan power"])
+        return sum(term for term in _balance(inputs, service).values() if term is not None)
+
+    found = []
+    for name, ends in ranges.items():
+        if ends is not None and ends[0] < ends[1]:
+            at_low, at_high = (total({name: end}) for end in ends)
+            found.append(Lever(name=name, unit=_UNITS[name], low=ends[0], high=ends[1], at_low=at_low, at_high=at_high))
+    return sorted((one for one in found if one.reach > 0), key=lambda one: -one.reach)
+
+
+def _ends(quantity: Quantity) -> tuple[float, float] | None:
+    if quantity.value is None:
+        return None
+    low, high = (quantity.value if end is None else end for end in (quantity.low, quantity.high))
+    return low, high
 
 
 def _training(exam: Exam, service: Service) -> Quantity:
@@ -220,16 +310,3 @@ def _break_even(
     reason = None if np.isfinite(high) else f"no upper end: never, with a probability of {never:.0%}"
     top = float(high) if np.isfinite(high) else None
     return Quantity(value=float(middle), unit="1", method="modelled", low=float(low), high=top, reason=reason), never
-
-
-def sensitivities(
-    evaluate: Callable[[Mapping[str, float]], float], ranges: Mapping[str, tuple[float, float]]
-) -> list[tuple[str, float, float]]:
-    """What a result depends on most: each input alone at either end of its range, the others in the middle.
-
-    Returns:
-        (input, result at its low end, at its high end), the widest first.
-    """
-    middle = {name: (low + high) / 2 for name, (low, high) in ranges.items()}
-    found = [(name, evaluate({**middle, name: low}), evaluate({**middle, name: high})) for name, (low, high) in ranges.items()]
-    return sorted(found, key=lambda one: -abs(one[2] - one[1]))

@@ -42,12 +42,10 @@ def ticks(low: float, high: float, about: int = 8) -> list[float]:
 def draw_trade_off(chart: TradeOff, hues: Mapping[str, int]) -> str:
     """Quality over minutes, a curve a model, with intervals, ranges, margins and the largest reduction that holds."""
     points = [point for curve in chart.curves for point in curve.points]
-    x_low, x_high = _padded(
-        [value for point in points for value in _ends(point.minutes)] + [mark.minutes for mark in chart.marks]
-    )
+    x_low, x_high = padded([value for point in points for value in _ends(point.minutes)] + [mark.minutes for mark in chart.marks])
     y_values = [value for point in points for value in _ends(point.quality)]
     y_values += [value for limit in chart.limits for value in (limit.reference, limit.value)]
-    y_low, y_high = _padded(y_values)
+    y_low, y_high = padded(y_values)
     x, y = scale(max(x_low, 0.0), x_high, _LEFT, _WIDTH - _RIGHT), scale(y_low, y_high, _HEIGHT - _BOTTOM, _TOP)
     metric, _, profile = chart.metric.partition("@")
     unit = _unit(chart.metric)
@@ -77,7 +75,7 @@ def draw_trade_off(chart: TradeOff, hues: Mapping[str, int]) -> str:
         line = " ".join(f"{x(minutes):.1f},{y(quality):.1f}" for minutes, quality in curve.line)
         dots = "".join(_dot(point, x, y, number, chart.metric) for point in curve.points)
         parts.append(f'<g class="curve hue{number % HUES}" data-hue="{number}"><polyline points="{line}"/>{dots}</g>')
-    return _svg(f"Trade-off of {title} and scan minutes; its numbers stand in the table of all cells", parts)
+    return svg(f"Trade-off of {title} and scan minutes; its numbers stand in the table of all cells", parts)
 
 
 def _dot(point: Point, x: Callable[[float], float], y: Callable[[float], float], number: int, metric: str) -> str:
@@ -126,7 +124,7 @@ def draw_differences(found: Differences) -> str:
     height = min(420, 110 + 9 * len(found.cases))
     tail = None if endpoint.tail_threshold is None else -endpoint.tail_threshold
     values = [case.difference for case in found.cases] + [0.0, endpoint.threshold] + ([] if tail is None else [tail])
-    low, high = _padded(values)
+    low, high = padded(values)
     x, y = scale(low, high, _LEFT, _WIDTH - _RIGHT), scale(-0.7, len(found.cases) - 0.3, _TOP, height - _BOTTOM)
     kind = "ratio" if endpoint.scale == "log_ratio" else "difference"
     unit = _unit(endpoint.metric) if endpoint.scale == "difference" else ""
@@ -151,7 +149,7 @@ def draw_differences(found: Differences) -> str:
         words = f"patient {case.patient}: {natural(endpoint, case.difference)}"
         mark = shape(3 if case.beyond_tail else 0, x(case.difference), y(index), 3.5)
         parts.append(f'<g class="{hue}">{mark}<title>{escape(words)}</title></g>')
-    return _svg(f"Paired differences of {endpoint.metric}, a dot a patient; the worst stand in the table below", parts, height)
+    return svg(f"Paired differences of {endpoint.metric}, a dot a patient; the worst stand in the table below", parts, height)
 
 
 def _ruler(x: Callable[[float], float], low: float, high: float, height: int, words: str, endpoint: Endpoint) -> str:
@@ -159,7 +157,7 @@ def _ruler(x: Callable[[float], float], low: float, high: float, height: int, wo
     lines = "".join(
         f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{_TOP}" y2="{bottom}"/>'
         f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{_numbered(endpoint, tick)}</text>'
-        for tick in _clean(ticks(low, high))
+        for tick in clean(ticks(low, high))
     )
     return f'{lines}<text x="{_LEFT}" y="{height - 10}">{escape(words)}</text>'
 
@@ -181,12 +179,12 @@ def _axes(
     lines = "".join(
         f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{_TOP}" y2="{bottom}"/>'
         f'<text x="{x(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>'
-        for tick in _clean(ticks(*across))
+        for tick in clean(ticks(*across))
     )
     lines += "".join(
         f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
         f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
-        for tick in _clean(ticks(*up))
+        for tick in clean(ticks(*up))
     )
     return (
         f'{lines}<text x="{_LEFT}" y="14">{escape(above)}</text>'
@@ -194,20 +192,20 @@ def _axes(
     )
 
 
-def _clean(values: Iterable[float]) -> list[float]:
+def clean(values: Iterable[float]) -> list[float]:
     """Without what floating point leaves of round numbers."""
     return [float(f"{value:.10g}") for value in values]
 
 
 def _horizontal(kind: str, y: float, words: str = "the reference's mean") -> str:
-    return _line(kind, (_LEFT, y), (_WIDTH - _RIGHT, y), words)
+    return segment(kind, (_LEFT, y), (_WIDTH - _RIGHT, y), words)
 
 
 def _vertical(kind: str, x: float, height: int, words: str = "mean of the patients") -> str:
-    return _line(kind, (x, _TOP), (x, height - _BOTTOM), words)
+    return segment(kind, (x, _TOP), (x, height - _BOTTOM), words)
 
 
-def _line(kind: str, start: tuple[float, float], end: tuple[float, float], words: str) -> str:
+def segment(kind: str, start: tuple[float, float], end: tuple[float, float], words: str) -> str:
     return (
         f'<line class="{kind}" x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}">'
         f"<title>{escape(words)}</title></line>"
@@ -218,13 +216,13 @@ def _ends(quantity: Quantity) -> list[float]:
     return [value for value in (quantity.low, quantity.value, quantity.high) if value is not None]
 
 
-def _padded(values: Sequence[float]) -> tuple[float, float]:
+def padded(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
 
 
-def _svg(title: str, parts: Sequence[str], height: int = _HEIGHT) -> str:
+def svg(title: str, parts: Sequence[str], height: int = _HEIGHT) -> str:
     # Named by an attribute, not by <title>, which browsers show as a tooltip over the whole chart.
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" '

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from ... import __version__
+from ..books import Books
 from ..claims.types import EndpointResult, Evidence
 from ..forest import forest_plot, natural, spaced
 from ..pictures import ERROR_FULL_SCALE
@@ -23,6 +24,7 @@ from ..table import CellSummary, fitting_profile, label, number, percent, score
 from ..verdict_page import ladder_in_words, meaning, registered, time_in_words
 from .charts import HUES, draw_differences, draw_trade_off, shape
 from .differences import Differences, differences
+from .energy import energy_section
 from .gather import Judged, SweepRecord
 from .methods import methods
 from .pictures import PictureCase, Shown
@@ -34,6 +36,7 @@ _SECTIONS = (
     ("trade-off", "Quality against minutes"),
     ("patients", "Patients"),
     ("pictures", "Pictures"),
+    ("energy", "Energy"),
     ("cells", "All cells"),
     ("assumed", "Assumed"),
     ("not-measured", "Not measured"),
@@ -44,8 +47,13 @@ _SECTIONS = (
 _LOWEST = 5
 
 
-def report_page(record: SweepRecord) -> str:
-    """The page; every text on it is escaped."""
+def report_page(record: SweepRecord, books: Books) -> str:
+    """The page; every text on it is escaped.
+
+    Args:
+        record: the sweep.
+        books: what its ledger of energy is kept with.
+    """
     script = _text("page.js")
     charts = trade_offs(record)
     curves = {name: number for number, name in enumerate(dict.fromkeys(curve.name for chart in charts for curve in chart.curves))}
@@ -67,6 +75,7 @@ def report_page(record: SweepRecord) -> str:
             for name, number in curves.items()
         ],
         margin_words=list(dict.fromkeys(f"{chart.metric}: {limit.words}." for chart in charts for limit in chart.limits)),
+        energy=energy_section(record, books),
         differences=[_differences(one, item) for one, item in found],
         lowest=_lowest(record.cells),
         error_scale=f"{ERROR_FULL_SCALE:.0%}",

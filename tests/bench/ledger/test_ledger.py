@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from halfscan.bench.errors import HalfscanError
-from halfscan.bench.ledger.ledger import Exam, ledger, sensitivities
+from halfscan.bench.ledger.ledger import Exam, ledger
 from halfscan.bench.ledger.site import Figure, Grid, Scanner, Service
 from halfscan.bench.quantity import Quantity
 
@@ -171,6 +171,24 @@ def test_figures_that_can_not_be(build: object, message: str) -> None:
         build()  # type: ignore[operator]
 
 
-def test_what_a_result_depends_on_most() -> None:
-    ranges = {"a": (0.0, 1.0), "b": (-5.0, 5.0)}
-    assert [name for name, *_ in sensitivities(lambda at: at["a"] + 2 * at["b"], ranges)] == ["b", "a"]
+def test_what_the_sum_depends_on_most() -> None:
+    """Five minutes at 9.85 kW on either side of the middle, of 5 minutes: 0.82 kWh each way."""
+    idle = entries()["idle"]
+    scan, after = idle.levers
+    assert (scan.name, scan.low, scan.high, scan.unit) == ("scan power", 28.6, 48.3, "kW")
+    assert scan.reach == pytest.approx((48.3 - 28.6) * 5 / 60)
+    assert after.name == "power afterwards"
+    assert after.at_low > after.at_high
+    middle = (28.6 + 48.3) / 2 - (9.5 + 14.5) / 2
+    assert scan.at_low + scan.at_high == pytest.approx(2 * (middle * 5 / 60 - 7200 / 3.6e6 - 0.1))
+    # Both powers are one where another patient is scanned: nothing depends on them.
+    assert entries()["refilled"].levers == ()
+
+
+def test_a_wide_reconstruction_is_a_lever_and_an_unknown_one_is_none() -> None:
+    wide = replace(exam(), reconstruction=joules(7.2e6, width=7.2e6))
+    found = {entry.scenario: entry.levers for entry in ledger(wide, WOOLEN, GERMANY, NORWAY, Service())}
+    assert found["idle"][0].name == "reconstruction"
+    assert found["idle"][0].reach == pytest.approx(4)
+    assert [lever.name for lever in found["refilled"]] == ["reconstruction"]
+    assert {lever.name for lever in entries(reconstruction=None)["idle"].levers} == {"scan power", "power afterwards"}

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from halfscan.bench.books import Books
 from halfscan.bench.closing import Closed, close_sweep
 from halfscan.bench.identity import KEY_VARIABLE
 from halfscan.bench.report.page import report_page
@@ -153,7 +154,7 @@ def _evil(folder: Path) -> Path:
 def _with_evil_cells(closed: Closed, path: Path) -> Path:
     """Names of cells are those of models and of what is swept; keys stay harmless, as the sweep makes them."""
     cells = [replace(cell, swept={**cell.swept, "sampling.evil": EVIL[2]}) for cell in closed.record.cells]
-    path.write_text(report_page(replace(closed.record, cells=cells)), "utf-8")
+    path.write_text(report_page(replace(closed.record, cells=cells), Books.composed()), "utf-8")
     return path
 
 
@@ -316,7 +317,7 @@ def place(opened: Place) -> Iterator[Place]:
 
 def test_links_go_to_their_section_and_nowhere_else(place: Place) -> None:
     links = place.one('a[href^="#"]')
-    assert links.count() == place.one("a").count() == 11
+    assert links.count() == place.one("a").count() == 12
     place.page.emulate_media(reduced_motion="reduce")
     outside = place.page.url
     for link in links.all():
