@@ -12,11 +12,10 @@ import numpy.typing as npt
 from .acquisition import Acquisition
 from .cell import Cell
 from .claims.types import retrospective_evidence
-from .energy.record import EnergyRecord
 from .images import MADE_ELSEWHERE, Reconstructed, recipe_images
 from .qa.measure import measure_quality
 from .quantity import Quantity
-from .reconstruction_energy import recipe_energy, training_energy
+from .reconstruction_energy import Cost, recipe_costs
 from .rows import Row, split_scores
 from .sampling.mask import Mask
 from .scan_time.breakdown import break_down
@@ -45,11 +44,11 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
     """
     recipe = cell.recipe
     quality: list[dict[str, Quantity]] = []
-    energy: list[EnergyRecord] = []
+    costs: list[Cost] = []
     for index, (acquisition, volume) in enumerate(zip(recipe.acquisitions, recipe_images(recipe, images, advance), strict=True)):
         # Beside the images, which are all there when the first of them comes.
         quality = quality or measure_quality(recipe, images, cell.quality)
-        energy = energy or recipe_energy(recipe, images)
+        costs = costs or recipe_costs(recipe, images)
         mask = recipe.mask(acquisition)
         truths = {profile.truth: reference_image(acquisition, profile.truth, recipe.maps) for profile in cell.profiles}
         scores: dict[str, Quantity] = {}
@@ -58,7 +57,7 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
         scores |= quality[index]
         truth = truths.get(volume.combination, truths[cell.profiles[0].truth])
         yield Measured(
-            row=_row(cell, acquisition, mask, volume, energy[index], training_energy(recipe, images), truth, scores),
+            row=_row(cell, acquisition, mask, volume, costs[index], truth, scores),
             truth=truth.image.numpy(),
             image=volume.magnitude,
             mask=mask,
@@ -71,15 +70,14 @@ def _row(
     acquisition: Acquisition,
     mask: Mask,
     volume: Reconstructed,
-    cost: EnergyRecord,
-    training: Quantity,
+    cost: Cost,
     truth: Truth,
     scores: dict[str, Quantity],
 ) -> Row:
     timing = break_down(mask, cell.protocol, acquisition.timing)
     scan = timing.scans
     seconds, against_full, against_clinical = scan.candidate.seconds, scan.against_full, scan.against_clinical
-    energy = cost.total
+    energy = cost.energy.total
     speed = (
         Quantity.unmeasured("s", MADE_ELSEWHERE)
         if volume.seconds_per_slice is None
@@ -87,8 +85,9 @@ def _row(
     )
     absent = {
         "energy_j": energy,
-        "energy_net_j": cost.net,
-        "training_j": training,
+        "energy_net_j": cost.energy.net,
+        "flops": cost.flops,
+        "training_j": cost.training,
         "full_recorded_s": timing.timed.recorded,
         "recon_s_per_slice": speed,
     }
@@ -138,9 +137,10 @@ def _row(
         energy_j=energy.value,
         energy_low_j=energy.low,
         energy_high_j=energy.high,
-        energy_net_j=cost.net.value,
-        training_j=training.value,
-        energy=cost.as_dict(),
+        energy_net_j=cost.energy.net.value,
+        flops=cost.flops.value,
+        training_j=cost.training.value,
+        energy=cost.energy.as_dict(),
         truth_source=truth.source,
         truth_shares_noise=truth.shares_noise,
         timing={name: f"{value} ({origin})" for name, (value, origin) in timing.stated().items()},

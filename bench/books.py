@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from .ledger.ledger import Entry, ledger
 from .ledger.site import Grid, Scanner, Service
 from .rows import CellRows
 
+_OVERRIDE = re.compile(r"[+~]{0,2}[\w@./-]+=")
 _PARTS = ("scanner", "grid", "computer", "service", "against")
 
 
@@ -59,3 +61,16 @@ class Books:
             "Intervals: 95 % of 10,000 draws over the ranges.",
             "Reconstruction: that of the scan that is replaced is not known and counts as nothing, which flatters no network.",
         ]
+
+
+def sweep_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """A command's words apart: the sweep that they name, if any, and the overrides of the books.
+
+    Raises:
+        HalfscanError: more than one sweep.
+    """
+    overrides = [word for word in words if _OVERRIDE.match(word)]
+    sweeps = [word for word in words if word not in overrides]
+    if len(sweeps) > 1:
+        raise HalfscanError(f"one sweep at a time, and not {', '.join(sweeps)}")
+    return (sweeps[0] if sweeps else None), overrides

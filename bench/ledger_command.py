@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .books import Books
+from .books import Books, sweep_and_overrides
 from .claims.types import Evidence
-from .errors import HalfscanError
 from .ledger.ledger import Entry
 from .ledger.off_peak import off_peak_saving
 from .ledger.power_log import read_power_log
@@ -26,10 +25,8 @@ def run_ledger(options: argparse.Namespace) -> int:
     if options.off_peak:
         before, after = options.off_peak
         return _off_peak(before, after, options.claimed, options.json)
-    sweeps = [word for word in options.words if "=" not in word]
-    if len(sweeps) > 1:
-        raise HalfscanError(f"one sweep at a time, and not {', '.join(sweeps)}")
-    books = Books.composed([word for word in options.words if "=" in word])
+    sweep, overrides = sweep_and_overrides(options.words)
+    books = Books.composed(overrides)
     notes: list[str] = []
     if options.power_log:
         log = read_power_log(options.power_log)
@@ -43,7 +40,7 @@ def run_ledger(options: argparse.Namespace) -> int:
                 f"{options.power_log.name}: {len(done)} exams of {sum(one.kwh for one in done) / len(done):.3g} kWh each, "
                 f"{log.kwh:.4g} kWh in all"
             )
-    manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment), sweeps[0] if sweeps else None)
+    manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment), sweep)
     entries = {label(cell): books.entries(cell.rows) for cell in cells}
     if options.json:
         print(json.dumps({name: [entry.as_dict() for entry in found] for name, found in entries.items()}, indent=1))

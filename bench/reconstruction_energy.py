@@ -1,10 +1,12 @@
-"""What the reconstructions of a cell cost: measured on one volume of each shape, kept beside the images."""
+"""What the reconstructions of a cell cost in joules and operations: of one volume of each shape, kept beside the images."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ import torch
 from .acquisition import Acquisition
 from .energy.record import EnergyRecord, unmeasured_energy
 from .files import write_json
+from .flops import count_flops
 from .images import MADE_ELSEWHERE, SLICES_PER_BATCH, TRAINING, Recipe, now, read_input, solve, trained
 from .network import Trainable
 from .quantity import Quantity
@@ -19,6 +22,32 @@ from .reconstruction import ReconInput
 
 _OURS = f"{__package__.partition('.')[0]}.models."
 _OF_ANOTHER = "measured on another volume of the same shape"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one volume's reconstruction costs."""
+
+    energy: EnergyRecord
+    flops: Quantity
+    """[1] floating-point operations."""
+    training: Quantity
+    """[J] of the network's whole training."""
+
+
+def recipe_costs(recipe: Recipe, root: Path) -> list[Cost]:
+    """Of each volume, in the order of the acquisitions.
+
+    Args:
+        recipe: whose images are there.
+        root: folder of all saved images.
+
+    Raises:
+        HalfscanError: the folder can't be written.
+    """
+    training = training_energy(recipe, root)
+    both = zip(recipe_energy(recipe, root), recipe_flops(recipe, root), strict=True)
+    return [Cost(energy=energy, flops=flops, training=training) for energy, flops in both]
 
 
 def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
@@ -51,6 +80,28 @@ def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
     return records
 
 
+def recipe_flops(recipe: Recipe, root: Path) -> list[Quantity]:
+    """How many floating-point operations each volume's reconstruction takes [1]; from disk where they were counted already.
+
+    Some slices of one volume of each shape are rebuilt once more for it; the others of that shape are taken to be alike.
+
+    Args:
+        recipe: whose images are there.
+        root: folder of all saved images.
+
+    Raises:
+        HalfscanError: the folder can't be written.
+    """
+    if getattr(recipe.model, "made_elsewhere", False):
+        return [Quantity.unmeasured("1", MADE_ELSEWHERE)] * len(recipe.acquisitions)
+    path = root / recipe.digest / "flops.json"
+    if not path.exists():
+        reconstructed = _Reconstructed(recipe, root)
+        write_json(path, {shape: reconstructed.flops(one).as_dict() for shape, one in _first_of_shape(recipe).items()})
+    found = {shape: Quantity(**content) for shape, content in json.loads(path.read_text("utf-8")).items()}
+    return [found[_shape(acquisition)] for acquisition in recipe.acquisitions]
+
+
 def training_energy(recipe: Recipe, root: Path) -> Quantity:
     """What the training of a recipe's network took [J]; 0 for our own models that have nothing to train.
 
@@ -73,30 +124,58 @@ def training_energy(recipe: Recipe, root: Path) -> Quantity:
 
 
 def _measured(recipe: Recipe, root: Path) -> dict[str, EnergyRecord]:
-    first: dict[str, Acquisition] = {}
-    for acquisition in recipe.acquisitions:
-        first.setdefault(_shape(acquisition), acquisition)
-    ready: list[Recipe] = []
+    reconstructed = _Reconstructed(recipe, root)
+    return {
+        shape: recipe.meter.measure(reconstructed.work(acquisition), recipe.device)
+        for shape, acquisition in _first_of_shape(recipe).items()
+    }
 
-    def work_of(acquisition: Acquisition) -> Callable[[], None]:
-        """Its reconstruction, made ready by the first call: where nothing counts, nothing is called."""
+
+class _Reconstructed:
+    """Reconstructions of a recipe, to be done again; its network is loaded by the first of them."""
+
+    def __init__(self, recipe: Recipe, root: Path) -> None:
+        self._recipe, self._root = recipe, root
+
+    @cached_property
+    def _ready(self) -> Recipe:
+        return trained(self._recipe, self._root)[0]
+
+    def _batch(self, acquisition: Acquisition, start: int) -> ReconInput:
+        return read_input(self._recipe, acquisition, self._recipe.mask(acquisition), start, start + SLICES_PER_BATCH)
+
+    def work(self, acquisition: Acquisition) -> Callable[[], None]:
+        """The whole volume, made ready by the first call: where nothing counts, nothing is called."""
         batches: list[ReconInput] = []
 
         def work() -> None:
-            if not ready:
-                ready.append(trained(recipe, root)[0])
             if not batches:
-                mask = recipe.mask(acquisition)
-                starts = range(0, acquisition.slices, SLICES_PER_BATCH)
-                batches.extend(read_input(recipe, acquisition, mask, start, start + SLICES_PER_BATCH) for start in starts)
+                batches.extend(self._batch(acquisition, start) for start in range(0, acquisition.slices, SLICES_PER_BATCH))
             with torch.inference_mode():
                 for batch in batches:
-                    solve(ready[0], batch)
-            now(recipe.device)  # a GPU has only been told so far
+                    solve(self._ready, batch)
+            now(self._recipe.device)  # a GPU has only been told so far
 
         return work
 
-    return {shape: recipe.meter.measure(work_of(acquisition), recipe.device) for shape, acquisition in first.items()}
+    def flops(self, acquisition: Acquisition) -> Quantity:
+        """Of the volume, by its first slices."""
+        ready, batch = self._ready, self._batch(acquisition, 0)
+
+        def work() -> None:
+            solve(ready, batch)
+
+        counted = count_flops(work)
+        if counted.value is None:
+            return counted
+        return replace(counted, value=counted.value * acquisition.slices / len(batch.kspace))
+
+
+def _first_of_shape(recipe: Recipe) -> dict[str, Acquisition]:
+    first: dict[str, Acquisition] = {}
+    for acquisition in recipe.acquisitions:
+        first.setdefault(_shape(acquisition), acquisition)
+    return first
 
 
 def _shape(acquisition: Acquisition) -> str:

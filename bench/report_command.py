@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .books import Books
+from .books import Books, sweep_and_overrides
 from .closing import write_report
 from .errors import HalfscanError
 from .files import why_unwritable
@@ -19,12 +19,10 @@ def run_report(options: argparse.Namespace) -> int:
     Returns:
         0: written.
     """
-    sweeps = [word for word in options.words if "=" not in word]
-    if len(sweeps) > 1:
-        raise HalfscanError(f"one sweep at a time, and not {', '.join(sweeps)}")
-    books = Books.composed([word for word in options.words if "=" in word])
+    sweep, overrides = sweep_and_overrides(options.words)
+    books = Books.composed(overrides)
     store = Store(tracking_uri(options.store), options.experiment)
-    record = read_record(store, store.parent_of(sweeps[0] if sweeps else None))
+    record = read_record(store, store.parent_of(sweep))
     path = options.out or Path(f"halfscan-{record.manifest.sweep_id}.html")
     try:
         if path.is_dir():

@@ -16,7 +16,7 @@ from .errors import HalfscanError
 from .files import whole_file
 from .quantity import Quantity
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TIME_COLUMNS = ("recon_s_per_slice", "energy_j", "energy_low_j", "energy_high_j", "energy_net_j", "energy", "training_j")
 """Columns that differ between two runs of the same cell; all others are identical."""
@@ -90,6 +90,8 @@ class Row:
     energy_high_j: float | None = None
     energy_net_j: float | None = None
     """What it added to the idle machine."""
+    flops: float | None = None
+    """Floating-point operations of one reconstruction of the volume, as far as they are counted; null where none is torch's."""
     training_j: float | None = None
     """Of the network's whole training; 0 where a model has nothing to train, null where nobody counted."""
     energy: Mapping[str, Any] = field(default_factory=dict)

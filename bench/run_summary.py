@@ -18,7 +18,7 @@ _COLUMNS = (
     "reduction_clinical",
     "recon_s_per_slice",
 )
-_ENERGY = ("energy_j", "energy_net_j")
+_ENERGY = ("energy_j", "energy_net_j", "flops")
 
 
 def parameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -105,6 +105,12 @@ class CellSummary:
         return Quantity(value=sum(joules) / len(joules), unit="J", method=method, reason="of a volume, the mean of all")
 
     @property
+    def gflop(self) -> float | None:
+        """Of a volume's reconstruction, the mean of all; None where none was counted."""
+        found = self.rows.values("flops")
+        return None if None in found else _mean(found) / 1e9
+
+    @property
     def energy_flags(self) -> list[str]:
         """What makes the figures doubtful, each once."""
         return list(dict.fromkeys(flag for record in self.rows.texts("energy") for flag in record.get("flags", ())))
@@ -150,6 +156,7 @@ class CellSummary:
             },
             "truth": {"source": row.truth_source, "shares_noise": row.truth_shares_noise},
             "recon_ms_per_slice": self.ms_per_slice,
+            "gflop": self.gflop,
             "energy": self.energy.as_dict(),
             "energy_flags": self.energy_flags,
         }
@@ -230,6 +237,7 @@ def headings(cells: Sequence[CellSummary], profile: str) -> list[str]:
         f"vs {cells[0].first.clinical or 'clinical'}",
         *scores,
         "ms/slice",
+        *(["GFLOP"] if any(cell.gflop is not None for cell in cells) else []),
         *(["J/volume"] if _counted(cells) else []),
     ]
 
@@ -248,6 +256,7 @@ def cell_values(cell: CellSummary, profile: str, cells: Sequence[CellSummary]) -
         percent(cell.reduction("clinical")),
         *(score(cell, f"{name}@{profile}") for name in shown(profile)),
         number(cell.ms_per_slice, 1),
+        *([number(cell.gflop, 2)] if any(one.gflop is not None for one in cells) else []),
         *([number(cell.energy.value, 1)] if _counted(cells) else []),
     ]
 
@@ -280,6 +289,8 @@ def footnotes(cells: Sequence[CellSummary], profile: str) -> list[str]:
     energies = sorted({cell.energy.reason for cell in cells if cell.energy.value is None and cell.energy.reason})
     lines += [f"Energy: not measured ({reason})." for reason in energies]
     lines += _energy(cells)
+    if any(cell.gflop is not None for cell in cells):
+        lines.append("GFLOP: of a volume, maps included: convolutions, matrix products, FFTs, factorisations (docs/energy.md).")
     intervals = {reason for cell in cells for score in cell.metrics().values() if (reason := score.reason)}
     lines += sorted(f"Scores: {reason}." for reason in intervals)
     if profile != "qa" and any(not fits(cell.first, profile) for cell in cells):

@@ -27,7 +27,7 @@ _UNKNOWN = (
     *("sampling", "nominal_acceleration", "acceleration", "acs_lines", "lines_sampled", "lines_acquired", "mask_hash"),
     *("mask_replicate", "full_s", "full_recorded_s", "clinical", "clinical_s", "train_seed", "combination", "device", "threads"),
     *(f"reduction_{baseline}{end}" for baseline in ("full", "clinical") for end in ("", "_low", "_high")),
-    *("recon_s_per_slice", "energy_j", "truth_source"),
+    *("recon_s_per_slice", "energy_j", "flops", "truth_source"),
 )
 _WHY = {
     "acceleration": "the images don't say which lines were sampled",
@@ -35,6 +35,7 @@ _WHY = {
     **dict.fromkeys(("clinical_s", "reduction_clinical"), "seconds are held against the reference that was scanned"),
     "recon_s_per_slice": "the scanner reconstructed the images",
     "energy_j": "the scanner reconstructed the images",
+    "flops": "the scanner reconstructed the images",
 }
 _WEIGHTING = 0.1
 """Share by which TR or TE may differ without a word."""

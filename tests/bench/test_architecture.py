@@ -12,7 +12,7 @@ ORDER = [
     ["acquisition", "splits"],
     ["sampling"],
     ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],
-    ["maps", "g_factor", "reconstruction", "energy"],
+    ["maps", "g_factor", "reconstruction", "energy", "flops"],
     ["encoding", "network", "audit", "exchange"],
     ["pipeline", "processes", "metrics"],
     ["training"],

@@ -16,7 +16,7 @@ from halfscan.bench.configuration import compose_run
 from halfscan.bench.energy.record import EnergyRecord
 from halfscan.bench.images import recipe_images
 from halfscan.bench.reconstruction import ReconInput, ReconResult
-from halfscan.bench.reconstruction_energy import recipe_energy, training_energy
+from halfscan.bench.reconstruction_energy import recipe_energy, recipe_flops, training_energy
 from halfscan.models.zero_filled import ZeroFilled
 
 from .energy.machine import Machine
@@ -74,6 +74,17 @@ def test_images_that_were_made_elsewhere_have_none(small: list[str], work: Path)
     assert outside.reason
     records = recipe_energy(replace(recipe, model=Elsewhere(), meter=Counted()), work / "images")  # type: ignore[arg-type]
     assert all(record.total.value is None for record in records)
+    assert all(one.value is None for one in recipe_flops(replace(recipe, model=Elsewhere()), work / "images"))
+
+
+def test_operations_grow_with_slices_and_are_counted_once(small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = build_cell(compose_run([*small, "model=zero_filled"], [*PARTS, *SINGLE])).recipe
+    first = recipe_flops(recipe, work / "images")
+    assert len(first) == len(recipe.acquisitions)
+    per_slice = {round(one.value / volume.slices) for one, volume in zip(first, recipe.acquisitions, strict=True)}
+    assert len(per_slice) == 1
+    monkeypatch.setattr("halfscan.bench.reconstruction_energy.count_flops", None)
+    assert recipe_flops(recipe, work / "images") == first
 
 
 def test_a_wall_meter_reaches_rows_table_and_store(small: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +101,9 @@ def test_a_wall_meter_reaches_rows_table_and_store(small: list[str], work: Path,
     with sqlite3.connect("mlflow.db") as connection:
         found = connection.execute("select key, value from latest_metrics where key like 'energy/%'").fetchall()
     connection.close()
-    assert dict(found) == {"energy/energy_j": 600.0, "energy/energy_net_j": 400.0}
+    (flops,) = {row["flops"] for row in rows}
+    assert flops > 0
+    assert dict(found) == {"energy/energy_j": 600.0, "energy/energy_net_j": 400.0, "energy/flops": flops}
 
 
 def test_what_was_not_to_be_measured_says_so(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:

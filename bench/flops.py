@@ -1,0 +1,92 @@
+"""How many floating-point operations work takes: what a reconstruction asks of any machine, whatever that machine takes for it.
+
+Convolutions, matrix products, Fourier transforms and factorisations are counted, in real additions and multiplications; what is
+done element by element is not: it moves memory more than it computes. PyTorch's own counter knows no FFT, and takes a complex
+product for a real one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .quantity import Quantity
+
+_COMPLEX = 4
+"""Real multiplications and additions in those of complex numbers: 8 instead of 2."""
+
+
+def count_flops(work: Callable[[], None]) -> Quantity:
+    """Of one run of `work` [1]; null where torch did nothing of what is counted.
+
+    Source of the count of an FFT: 5 N log₂ N, as FFTW's benchmark states it; of factorisations: Golub, Van Loan, Matrix
+    Computations, 4th edition.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter, torch.no_grad():
+        work()
+    found = int(counter.get_total_flops())
+    if not found:
+        return Quantity.unmeasured("1", "none of its operations is torch's, whose are counted")
+    return Quantity(value=float(found), unit="1", method="modelled")
+
+
+def _factor(*tensors: Any) -> int:
+    return _COMPLEX if any(isinstance(one, Tensor) and one.is_complex() for one in tensors) else 1
+
+
+def _product(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
+    """(..., m, k) times (..., k, n)."""
+    return 2 * a.numel() * b.shape[-1] * _factor(a, b)
+
+
+def _added_product(_: Tensor, a: Tensor, b: Tensor, *__: Any, **___: Any) -> int:
+    return _product(a, b)
+
+
+def _fourier(picture: Tensor, dim: Sequence[int], *_: Any, out_val: Tensor, **__: Any) -> int:
+    # Of real numbers half: their spectrum is Hermitian.
+    whole = picture if picture.numel() >= out_val.numel() else out_val
+    length = math.prod(whole.shape[axis] for axis in dim)
+    both = picture.is_complex() and out_val.is_complex()
+    return round(5 * whole.numel() * math.log2(length) / (1 if both else 2))
+
+
+def _cubic(share: float) -> Callable[..., int]:
+    """Of a factorisation of (..., n, n)."""
+
+    def count(matrices: Tensor, *_: Any, **__: Any) -> int:
+        return round(share * matrices.numel() * matrices.shape[-1] * _factor(matrices))
+
+    return count
+
+
+def _cholesky_solve(right: Tensor, matrices: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * right.numel() * matrices.shape[-1] * _factor(right, matrices)
+
+
+def _raw(formula: Callable[..., int]) -> Callable[..., int]:
+    """Marks a formula as one of tensors: PyTorch gives others their shapes, which don't say what is complex."""
+    formula._get_raw = True  # type: ignore[attr-defined]
+    return formula
+
+
+_ATEN = torch.ops.aten
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    operation: _raw(formula)
+    for formula, operations in (
+        (_product, (_ATEN.mm, _ATEN.bmm)),
+        (_added_product, (_ATEN.addmm, _ATEN.baddbmm)),
+        (_fourier, (_ATEN._fft_c2c, _ATEN._fft_r2c, _ATEN._fft_c2r)),
+        (_cubic(1 / 3), (_ATEN.linalg_cholesky_ex,)),
+        (_cubic(2 / 3), (_ATEN.cholesky_inverse, _ATEN.linalg_inv_ex, _ATEN._linalg_solve_ex)),
+        (_cubic(9), (_ATEN._linalg_eigh,)),
+        (_cholesky_solve, (_ATEN.cholesky_solve,)),
+    )
+    for operation in operations
+}
