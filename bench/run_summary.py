@@ -43,6 +43,9 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
             continue
         means = patient_means((row.patient, getattr(row, column)) for row in rows)
         found[f"{'energy' if column in _ENERGY else 'scan'}/{column}"] = sum(means.values()) / len(means)
+    if "energy/energy_j" in found:
+        each = patient_means((row.patient, (row.energy_j or 0.0) / row.slices) for row in rows)
+        found["energy/j_per_slice"] = sum(each.values()) / len(each)
     if "scan/scan_s" in found:
         found["scan/minutes"] = found["scan/scan_s"] / 60
     for name in rows[0].metrics:

@@ -103,7 +103,9 @@ def test_a_wall_meter_reaches_rows_table_and_store(small: list[str], work: Path,
     connection.close()
     (flops,) = {row["flops"] for row in rows}
     assert flops > 0
-    assert dict(found) == {"energy/energy_j": 600.0, "energy/energy_net_j": 400.0, "energy/flops": flops}
+    each = 600.0 / rows[0]["slices"]
+    wanted = {"energy/energy_j": 600.0, "energy/energy_net_j": 400.0, "energy/j_per_slice": each, "energy/flops": flops}
+    assert dict(found) == pytest.approx(wanted)
 
 
 def test_what_was_not_to_be_measured_says_so(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
