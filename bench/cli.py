@@ -132,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=words).add_argument("words", nargs="*")
 
+    status = commands.add_parser("status", help="how far a sweep is, what failed and why, and about how long the rest takes")
+    status.add_argument("sweep", nargs="?", help="id of the sweep, its beginning or its folder; default: the latest")
+    status.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
+    status.add_argument("--json", action="store_true", help="for programs")
+    status.set_defaults(command=_status)
+
     finish = commands.add_parser("finish", help="close a sweep whose launcher was lost, and name what is missing")
     finish.add_argument("sweep", nargs="?", help="id of the sweep, its beginning or its folder; default: the latest")
     finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
@@ -399,6 +405,12 @@ def _table(options: argparse.Namespace) -> int:
     else:
         print_table(manifest, cells, options.profile)
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from .status_command import run_status
+
+    return run_status(options)
 
 
 def _finish(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,12 +69,13 @@ def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], No
     An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so.
     """
     running = Running(Store(manifest.tracking_uri, manifest.experiment), manifest, entry)
+    begun = time.monotonic()
     try:
         manifest.set_status(entry, Status(state="running"))
         work(running)
         if running.run_id is not None:
             running.store.end(running.run_id, "FINISHED")
-        status = Status(state="finished")
+        status = Status(state="finished", seconds=time.monotonic() - begun)
     except (KeyboardInterrupt, SystemExit):
         _close(running.store, running.run_id, "KILLED")
         manifest.set_status(entry, Status(state="killed", reason="interrupted: the same command runs it again"))

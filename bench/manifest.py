@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -39,6 +40,10 @@ class Status:
     state: State
     reason: str | None = None
     """Why it failed, in one line."""
+    seconds: float | None = None
+    """That a finished cell took, training and all."""
+    at: str | None = None
+    """UTC, ISO 8601, when this was recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,8 @@ class SweepManifest:
 
     def set_status(self, entry: Entry, status: Status) -> None:
         """Records a cell's status; the file appears whole or not at all."""
-        write_json(self.cell_folder(entry) / "status.json", asdict(status))
+        stamped = replace(status, at=datetime.now(UTC).isoformat(timespec="seconds"))
+        write_json(self.cell_folder(entry) / "status.json", asdict(stamped))
 
     def write(self) -> None:
         """Writes `sweep.json`."""

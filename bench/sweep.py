@@ -131,10 +131,25 @@ def exclusive(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(str(_writable(folder) / "lock"), timeout=0):
+        # `halfscan status` holds it for an instant, too, to see whether anybody does.
+        with FileLock(str(_writable(folder) / "lock"), timeout=0.5):
             yield
     except Timeout as error:
         raise HalfscanError(f"sweep {folder.name} is being run by another process: wait for it") from error
+
+
+def is_held(manifest: SweepManifest) -> bool:
+    """Whether a process runs this sweep, or closes it, as far as this machine can see."""
+    from filelock import FileLock, Timeout
+
+    path = manifest.folder / "lock"
+    if not path.exists():
+        return False
+    try:
+        with FileLock(str(path), timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
 
 
 @dataclass(frozen=True)

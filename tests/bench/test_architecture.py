@@ -40,6 +40,7 @@ ORDER = [
         "train_command",
         "weights_command",
         "ledger_command",
+        "status_command",
         "time_command",
         "data_command",
         "exchange_command",
