@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import cmath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -41,6 +42,10 @@ class NetworkInput:
             noise=self.noise[some],
             scale=self.scale[some],
         )
+
+    def turned(self, angle: float) -> NetworkInput:
+        """The same as a receiver would give it whose phase is `angle` [rad] ahead; so is the image, then."""
+        return replace(self, kspace=self.kspace * cmath.exp(1j * angle))
 
     @property
     def zero_filled(self) -> Tensor:

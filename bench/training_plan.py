@@ -42,7 +42,7 @@ def plan_training(
     content = {
         **manifests,
         "sampling": {key: value for key, value in plain["sampling"].items() if key not in ignored},
-        "model": without_name(plain["model"]),
+        "model": {key: value for key, value in without_name(plain["model"]).items() if key not in getattr(model, "at_work", ())},
         **{name: plain[name] for name in ("maps", "train_seed", "threads")},
         "trainer": {key: value for key, value in plain["trainer"].items() if key not in LEAVES_WEIGHTS_ALONE},
         "start": trainer.start and hashlib.sha256(Path(trainer.start).read_bytes()).hexdigest(),

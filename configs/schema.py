@@ -322,6 +322,7 @@ class Finished(Model):
 class Learned(Model):
     weights: str | None = None
     keep_samples: bool = MISSING
+    turns: int = 1
 
 
 @dataclass

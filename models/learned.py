@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,15 +33,22 @@ class Learned:
 
     shipped: ClassVar[str | None] = None
     """Name of the weights that come with the model, in `models/weights`."""
+    at_work: ClassVar[tuple[str, ...]] = ("keep_samples", "turns")
+    """Settings that no training depends on."""
 
     weights: str | None = None
     """File of finished weights (safetensors), or `shipped`; None: trained before the first cell that needs them."""
     keep_samples: bool = False
     """Whether sampled lines stay as they were measured, with their noise, and the network fills in the others alone: what a truth
     with noise of its own wants, and a reader who trusts samples more than networks."""
+    turns: int = 1
+    """Phases of the receiver, even around the circle, at which the network sees the data; its images are averaged. To networks on
+    real and imaginary parts these are other scans of the same object, and their errors differ; each costs a run."""
     network: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.turns < 1:
+            raise HalfscanError(f"model.turns={self.turns} must be at least 1")
         if self.weights == SHIPPED:
             if self.shipped is None:
                 raise HalfscanError(f"model.weights=shipped: none come with {type(self).__name__}; null trains them")
@@ -78,7 +87,7 @@ class Learned:
 
     def __call__(self, data: ReconInput) -> ReconResult:
         given = network_input(data)
-        image = slice_by_slice(self.ready.to(data.kspace.device), given)
+        image = slice_by_slice(self.ready.to(data.kspace.device), given, self.turns)
         if self.keep_samples:
             assert given.maps is not None
             image = combine(with_samples(expand(image, given.maps), given), given.maps)
@@ -90,11 +99,23 @@ def with_samples(images: Tensor, given: NetworkInput) -> Tensor:
     return to_image(torch.where(given.mask.unsqueeze(1), given.kspace, to_kspace(images)))
 
 
-def slice_by_slice(network: Callable[[NetworkInput], Tensor], given: NetworkInput) -> Tensor:
-    """A network's output, without gradients. One slice at a time on a CPU, whose memory the matrices of many would fill."""
+def slice_by_slice(network: Callable[[NetworkInput], Tensor], given: NetworkInput, turns: int = 1) -> Tensor:
+    """A network's output, without gradients, as the mean over receivers' phases.
+
+    One slice at a time on a CPU, whose memory the matrices of many would fill.
+    """
     step = len(given.kspace) if given.kspace.is_cuda else 1
+    parts = [given.part(slice(start, start + step)) for start in range(0, len(given.kspace), step)]
     with torch.no_grad():
-        return torch.cat([network(given.part(slice(start, start + step))) for start in range(0, len(given.kspace), step)])
+        return torch.cat([_turned_mean(network, part, turns) for part in parts])
+
+
+def _turned_mean(network: Callable[[NetworkInput], Tensor], given: NetworkInput, turns: int) -> Tensor:
+    mean = network(given) / turns
+    for turn in range(1, turns):
+        angle = 2 * math.pi * turn / turns
+        mean += network(given.turned(angle)) * (cmath.exp(-1j * angle) / turns)
+    return mean
 
 
 def restored(image: Tensor, given: NetworkInput) -> Tensor:

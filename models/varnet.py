@@ -84,7 +84,7 @@ class VarNet(Learned):
         given = network_input(data)
         network = self.ready.to(data.kspace.device)
         assert isinstance(network, CombinedVarNet)
-        images = slice_by_slice(network.coil_images, given)
+        images = slice_by_slice(network.coil_images, given, self.turns)
         if self.keep_samples:
             images = with_samples(images, given)
         return from_coils(restored(images, given), data, self.combination)

@@ -62,6 +62,10 @@ def test_cells_share_a_training_and_the_store_has_its_curve(
         assert cell["train_seed"] == 0
         assert "one anatomy" in cell["caveat"]
     assert len(list((work / "mlartifacts").rglob("training.json"))) == 2
+    # What matters at work alone trains nothing anew, and changes the images.
+    assert run(*brains, "model.keep_samples=true", "model.turns=1,2") == 0
+    assert len(list(work.glob("outputs/weights/*"))) == 1
+    assert len({cell["metrics"]["nmse@mvue"]["mean"] for cell in table(capsys)}) == 2
 
 
 def test_finished_weights_are_used_and_named_by_content(
