@@ -346,6 +346,7 @@ class VarNetFastMri(VarNet):
 
 @dataclass
 class Modl(Learned):
+    calibrate: bool = False
     features: int = MISSING
     iterations: int = MISSING
 

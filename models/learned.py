@@ -85,8 +85,12 @@ class Learned:
             load_weights(network, Path(self.weights))
         return network
 
+    def prepared(self, given: NetworkInput) -> NetworkInput:
+        """What the network is given of a volume: its data as they are."""
+        return given
+
     def __call__(self, data: ReconInput) -> ReconResult:
-        given = network_input(data)
+        given = self.prepared(network_input(data))
         image = slice_by_slice(self.ready.to(data.kspace.device), given, self.turns)
         if self.keep_samples:
             assert given.maps is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from ..bench.network import NetworkInput
 from .data_consistency import Consistency
 from .learned import Learned
 from .residual_unet import ResidualUNet
+from .withheld import noise_factor
 
 _LEAST, _MOST = 1e-5, 1e2
 """Bounds of λ: single precision inverts the systems of a column above the first."""
@@ -54,17 +55,27 @@ class Modl(Learned):
     """
 
     shipped: ClassVar[str | None] = "modl"
+    at_work: ClassVar[tuple[str, ...]] = (*Learned.at_work, "calibrate")
 
     features: int = 24
     """Width of the U-Net's first level."""
     iterations: int = 6
     """Times that the denoiser is used."""
+    calibrate: bool = False
+    """Whether λ and the denoiser take the noise for as loud as lets the network predict withheld lines best, volume by volume."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("features", "iterations"):
             if getattr(self, name) < 1:
                 raise HalfscanError(f"model.{name}={getattr(self, name)} must be at least 1")
+
+    def prepared(self, given: NetworkInput) -> NetworkInput:
+        """With the noise as the network had better take it."""
+        if not self.calibrate:
+            return given
+        with torch.no_grad():
+            return replace(given, noise=given.noise * noise_factor(self.ready.to(given.kspace.device), given))
 
     def make(self) -> nn.Module:
         return UnrolledDenoiser(self.features, self.iterations)

@@ -65,6 +65,7 @@ MODELS: dict[str, Callable[[], Reconstructor]] = {
     "varnet_rss": lambda: VarNet(cascades=2, features=4, map_features=2, combination="rss"),
     "varnet_fastmri": lambda: FastMriVarNet(cascades=2, features=4, pools=2, map_features=2, map_pools=2),
     "unet_kept": lambda: replace(_random_unet(), keep_samples=True),  # type: ignore[type-var]
+    "modl_calibrated": lambda: replace(_random_modl(), calibrate=True),  # type: ignore[type-var]
     "modl_turned": lambda: replace(_random_modl(), turns=3),  # type: ignore[type-var]
     "varnet_kept": lambda: VarNet(cascades=2, features=4, map_features=2, keep_samples=True),
     "own_network": lambda: OwnNetwork(module=partial(torch.nn.Conv2d, 2, 2, 3, padding=1)),
@@ -85,6 +86,7 @@ UNBIASED: dict[str, Callable[[], Reconstructor]] = {
     "sigpy_wavelet": lambda: _outside(SigPy(method="wavelet", regularisation=0.0)),
     "unet": UNet,
     "modl": lambda: Modl(features=4, iterations=2).with_network(_unweighted()),
+    "modl_calibrated": lambda: Modl(features=4, iterations=2, calibrate=True).with_network(_unweighted()),
     "modl_turned": lambda: Modl(features=4, iterations=2, turns=3).with_network(_unweighted()),
     "own_network": lambda: OwnNetwork(module=torch.nn.Identity, residual=False),
 }
