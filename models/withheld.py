@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from ..bench.operators import expand, to_kspace
 
 FACTORS = (0.5, 0.71, 1.0, 1.41)
 """Of the noise as it is known or estimated, that are tried."""
-_EVERY, _FOLDS, _SLICES = 4, 2, 3
-"""One in so many lines outside of the ACS is withheld, in so many ways, from so many slices in the middle."""
+_EVERY, _FOLDS = 4, 2
+"""One in so many lines outside of the ACS is withheld from the middle slice, in so many ways."""
 
 
 def noise_factor(network: Callable[[NetworkInput], Tensor], given: NetworkInput) -> float:
@@ -35,23 +36,27 @@ def noise_factor(network: Callable[[NetworkInput], Tensor], given: NetworkInput)
     outer = (given.mask[0, :, 0] & ~given.acs[0, :, 0]).nonzero()[:, 0]
     if len(outer) < 2 * _EVERY:
         return 1.0
-    first = max(0, (len(given.kspace) - _SLICES) // 2)
-    part = given.part(slice(first, first + _SLICES))
+    middle = len(given.kspace) // 2
+    part = given.part(slice(middle, middle + 1))
     errors = dict.fromkeys(FACTORS, 0.0)
     for fold in range(_FOLDS):
-        held = outer[fold * _EVERY // _FOLDS :: _EVERY]
-        for one in range(len(part.kspace)):
-            shown, wanted = _without(part.part(slice(one, one + 1)), held)
-            for factor in FACTORS:
-                image = network(replace(shown, noise=shown.noise * factor)) * shown.scale
-                assert shown.maps is not None
-                found = to_kspace(expand(image, shown.maps))[..., held, :]
-                errors[factor] += float(torch.view_as_real(found - wanted).square().sum())
+        shown, wanted = _without(part, outer[fold * _EVERY // _FOLDS :: _EVERY])
+        assert shown.maps is not None
+        for factor in FACTORS:
+            image = network(replace(shown, noise=shown.noise * factor)) * shown.scale
+            found = to_kspace(expand(image, shown.maps))
+            errors[factor] += float(torch.view_as_real(found[..., wanted.lines, :] - wanted.samples).square().sum())
     return min(errors, key=lambda factor: errors[factor])
 
 
-def _without(given: NetworkInput, held: Tensor) -> tuple[NetworkInput, Tensor]:
+class _Withheld(NamedTuple):
+    lines: Tensor
+    samples: Tensor
+
+
+def _without(given: NetworkInput, lines: Tensor) -> tuple[NetworkInput, _Withheld]:
     """A slice without some of its lines, and those lines."""
     mask = given.mask.clone()
-    mask[:, held] = False
-    return normalised(given.kspace, mask, given.acs, given.maps, given.noise), given.kspace[..., held, :]
+    mask[:, lines] = False
+    shown = normalised(given.kspace, mask, given.acs, given.maps, given.noise)
+    return shown, _Withheld(lines, given.kspace[..., lines, :])
