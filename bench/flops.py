@@ -66,6 +66,20 @@ def _cubic(share: float) -> Callable[..., int]:
     return count
 
 
+def _inner(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
+    """(m, k) or (k,) times (k,)."""
+    return 2 * a.numel() * _factor(a, b)
+
+
+def _added_inner(_: Tensor, a: Tensor, b: Tensor, *__: Any, **___: Any) -> int:
+    return _inner(a, b)
+
+
+def _solve(matrices: Tensor, right: Tensor, *_: Any, **__: Any) -> int:
+    factor = _factor(matrices, right)
+    return (2 * matrices.numel() * matrices.shape[-1] // 3 + 2 * right.numel() * matrices.shape[-1]) * factor
+
+
 def _cholesky_solve(right: Tensor, matrices: Tensor, *_: Any, **__: Any) -> int:
     return 2 * right.numel() * matrices.shape[-1] * _factor(right, matrices)
 
@@ -84,7 +98,11 @@ _FORMULAS: dict[Any, Callable[..., int]] = {
         (_added_product, (_ATEN.addmm, _ATEN.baddbmm)),
         (_fourier, (_ATEN._fft_c2c, _ATEN._fft_r2c, _ATEN._fft_c2r)),
         (_cubic(1 / 3), (_ATEN.linalg_cholesky_ex,)),
-        (_cubic(2 / 3), (_ATEN.cholesky_inverse, _ATEN.linalg_inv_ex, _ATEN._linalg_solve_ex)),
+        (_cubic(2 / 3), (_ATEN.cholesky_inverse,)),
+        (_cubic(2), (_ATEN.linalg_inv_ex,)),
+        (_inner, (_ATEN.mv, _ATEN.dot, _ATEN.vdot)),
+        (_added_inner, (_ATEN.addmv,)),
+        (_solve, (_ATEN._linalg_solve_ex,)),
         (_cubic(9), (_ATEN._linalg_eigh,)),
         (_cholesky_solve, (_ATEN.cholesky_solve,)),
     )

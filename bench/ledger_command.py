@@ -53,6 +53,7 @@ def run_ledger(options: argparse.Namespace) -> int:
 
 def _print(sweep: str, entries: dict[str, list[Entry]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -66,7 +67,7 @@ def _print(sweep: str, entries: dict[str, list[Entry]]) -> None:
             terms = [_number(entry.terms[term]) for term in ("scanner", "reconstruction", "training")]
             grams = None if entry.carbon.value is None else 1000 * entry.carbon.value
             shown.add_row(
-                name if index == 0 else "",
+                escape(name) if index == 0 else "",
                 entry.scenario,
                 *terms,
                 f"{_number(entry.net)}{_range(entry.net)}",

@@ -130,9 +130,12 @@ class Counters:
     pause: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:
-        for name, low in (("window_s", SHORTEST_S), ("idle_s", SHORTEST_S), ("windows", 5), ("warm_up", 0)):
-            if not getattr(self, name) >= low:
-                raise HalfscanError(f"energy.{name}={getattr(self, name)} must be at least {low:g}")
+        limits = {"window_s": SHORTEST_S, "idle_s": SHORTEST_S, "windows": 5, "warm_up": 0}
+        for name, low in limits.items():
+            whole = name in ("windows", "warm_up")
+            value = getattr(self, name)
+            if not is_number(value, whole=whole) or not value >= low:
+                raise HalfscanError(f"energy.{name}={value} must be {'a whole number, ' if whole else ''}at least {low:g}")
 
     def measure(self, work: Callable[[], None], device: str) -> EnergyRecord:
         counters = self._counters(device)
@@ -172,6 +175,12 @@ class Counters:
             except Uncountable as reason:
                 found["gpu"] = str(reason)
         return found
+
+
+def is_number(value: object, *, whole: bool = False) -> bool:
+    """Whether a setting from YAML, where anything can stand, is a finite number."""
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def uuid_of(device: str) -> str:

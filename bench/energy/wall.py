@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import HalfscanError
 from ..quantity import Quantity
-from .meter import Window
+from .meter import Window, is_number
 from .record import EnergyRecord
 
 SHORTEST_S = 600.0
@@ -37,8 +37,11 @@ class WallMeter:
 
     def __post_init__(self) -> None:
         for name in ("kwh", "resolution_kwh", "seconds", "volumes"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise HalfscanError(f"energy.{name}={getattr(self, name)} must be positive")
+            value = getattr(self, name)
+            if not is_number(value, whole=name == "volumes") or not value > 0:
+                raise HalfscanError(f"energy.{name}={value} must be a positive {'whole ' if name == 'volumes' else ''}number")
+        if self.resolution_kwh > self.kwh / 2:
+            raise HalfscanError(f"energy.resolution_kwh={self.resolution_kwh:g} can't tell kwh={self.kwh:g}: read it over longer")
         if self.seconds < SHORTEST_S:
             raise HalfscanError(f"energy.seconds={self.seconds:g}: a wall meter is read over {SHORTEST_S:g} s at least")
         watts = self.kwh * _J_A_KWH / self.seconds
@@ -46,8 +49,8 @@ class WallMeter:
             raise HalfscanError(
                 f"energy.kwh={self.kwh:g} in {self.seconds:g} s are {watts:.3g} W: no computer; kwh is in kWh, not J"
             )
-        if self.idle_w is not None and not 0 <= self.idle_w <= watts:
-            raise HalfscanError(f"energy.idle_w={self.idle_w:g} must lie between 0 and the {watts:.3g} W of the reading")
+        if self.idle_w is not None and not (is_number(self.idle_w) and 0 <= self.idle_w <= watts):
+            raise HalfscanError(f"energy.idle_w={self.idle_w} must lie between 0 and the {watts:.3g} W of the reading")
 
     def measure(self, work: Callable[[], None], device: str) -> EnergyRecord:
         scale = _J_A_KWH / self.volumes

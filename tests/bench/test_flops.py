@@ -28,6 +28,10 @@ REAL, COMPLEX = torch.rand(8, 8) + 8 * torch.eye(8), torch.rand(8, 8, dtype=torc
         (lambda: torch.linalg.cholesky(REAL @ REAL.T), 2 * 8**3 + round(8**3 / 3)),
         (lambda: torch.linalg.cholesky(COMPLEX @ COMPLEX.mH), 8 * 8**3 + round(4 * 8**3 / 3)),
         (lambda: torch.linalg.eigh(REAL + REAL.T), 9 * 8**3),
+        (lambda: torch.linalg.inv(REAL), 2 * 8**3),
+        (lambda: torch.linalg.solve(REAL, torch.ones(8, 100)), 2 / 3 * 8**3 + 2 * 8 * 8 * 100),
+        (lambda: COMPLEX @ torch.ones(8, dtype=torch.complex64), 8 * 8 * 8),
+        (lambda: torch.ones(8) @ torch.ones(8), 2 * 8),
     ],
 )
 @pytest.mark.parametrize("inference", [False, True])

@@ -118,7 +118,19 @@ def test_counters_for_root_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "readable by root only" in (machine.meter().measure(lambda: None, "cpu").total.reason or "")
 
 
-@pytest.mark.parametrize("settings", [{"window_s": 5}, {"windows": 2}, {"idle_s": 1}, {"warm_up": -1}, {"window_s": math.nan}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"window_s": 5},
+        {"windows": 2},
+        {"idle_s": 1},
+        {"warm_up": -1},
+        {"window_s": math.nan},
+        {"windows": 5.5},
+        {"idle_s": math.inf},
+        {"windows": "abc"},
+    ],
+)
 def test_protocols_that_would_not_count_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(HalfscanError, match=rf"energy.{next(iter(settings))}="):
         Counters(**settings)  # type: ignore[arg-type]
@@ -155,7 +167,11 @@ def test_a_wall_meter() -> None:
     [
         ({"seconds": 60.0}, "600 s at least"),
         ({"kwh": 360_000.0}, "kwh is in kWh, not J"),
-        ({"volumes": 0}, "must be positive"),
+        ({"volumes": 0}, "must be a positive whole number"),
+        ({"volumes": 1.5}, "must be a positive whole number"),
+        ({"kwh": "abc"}, "must be a positive number"),
+        ({"resolution_kwh": 0.2}, "can't tell"),
+        ({"idle_w": "abc"}, "idle_w=abc must"),
         ({"idle_w": 1e4}, "idle_w"),
     ],
 )
