@@ -96,9 +96,19 @@ def test_claims_may_stand_together() -> None:
 
 
 # Choices that are another one with other settings.
-VARIANTS = {"zero_filled_rss", "bart_wavelet", "sigpy_wavelet", "recipe", "unet_fresh", "modl_fresh", "varnet_fresh"}
+VARIANTS = {
+    "zero_filled_rss",
+    "bart_wavelet",
+    "sigpy_wavelet",
+    "recipe",
+    "unet_fresh",
+    "modl_fresh",
+    "varnet_fresh",
+    "modl_denoising",
+}
 # Defaults that a file is there to choose; of the rest it says what the code says.
 OWN = {"acs_lines", "dimension", "echo_train_length", "echo_spacing_s", "partitions", "dummies", "assumed", "clinical", "weights"}
+OWN |= {"keep_samples", "calibrate"}  # what finished weights are best used with
 
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "protocol"])
