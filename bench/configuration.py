@@ -50,7 +50,7 @@ def compose_run(overrides: Sequence[str], names: Sequence[str], primary: str = "
     try:
         with initialize_config_module("halfscan.configs", version_base="1.3"):
             config = compose(primary, _with_folders(overrides))
-    except HydraException as error:
+    except (HydraException, ValueError) as error:  # a group set to null is Hydra's ValueError
         if "multirun" in str(error):
             raise HalfscanError("an override has several values: only `halfscan run` sweeps over them") from error
         cause = one_line(error.__cause__) if error.__cause__ else ""

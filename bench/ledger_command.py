@@ -11,6 +11,7 @@ from typing import Any
 
 from .books import Books, sweep_and_overrides
 from .claims.types import Evidence
+from .errors import HalfscanError
 from .ledger.ledger import Entry
 from .ledger.off_peak import off_peak_saving
 from .ledger.power_log import read_power_log
@@ -41,6 +42,8 @@ def run_ledger(options: argparse.Namespace) -> int:
                 f"{log.kwh:.4g} kWh in all"
             )
     manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment), sweep)
+    if not cells:
+        raise HalfscanError(f"sweep {manifest.sweep_id}: no cell has finished, so that nothing is known")
     entries = {label(cell): books.entries(cell.rows) for cell in cells}
     if options.json:
         print(json.dumps({name: [entry.as_dict() for entry in found] for name, found in entries.items()}, indent=1))

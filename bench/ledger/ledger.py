@@ -244,8 +244,8 @@ def _ends(quantity: Quantity) -> tuple[float, float] | None:
 
 def _training(exam: Exam, service: Service) -> Quantity:
     """As counted, or as the service states it."""
-    if service.training_kwh is None:
-        return exam.training
+    if service.training_kwh is None or exam.training.value == 0:
+        return exam.training  # what trains nothing is charged nothing
     stated = service.training_kwh * J_A_KWH
     return Quantity(value=stated, unit="J", method=service.training_method, low=stated, high=stated)
 
@@ -299,6 +299,8 @@ def _break_even(
 ) -> tuple[Quantity, float | None]:
     if saved is None or recon is None or training is None:
         return Quantity.unmeasured("1", "a term is unknown"), None
+    if not training.any():
+        return Quantity.unmeasured("1", "nothing was trained: nothing is to be paid back"), None
     gain = saved + recon
     never = float(np.mean((gain <= 0) & (training > 0)))
     exams = np.where(

@@ -78,6 +78,9 @@ class _Days(NamedTuple):
 
 
 def _by_day(log: PowerLog, hours: Sequence[int], weekend: bool) -> _Days:
+    step = float(np.median(np.diff(log.seconds)))
+    if step > 3600:
+        raise HalfscanError(f"a value every {step / 3600:.3g} h can't be set to the hours of a week: log one an hour at least")
     days, place = np.unique(log.day, return_inverse=True)
     kwh, held = np.zeros((len(days), 168)), np.zeros((len(days), 168))
     quiet = np.isin(log.hour, hours) | (weekend & (log.weekday >= 5))
@@ -103,4 +106,6 @@ def _saving(before: _Days, after: _Days) -> tuple[float, int]:
         powers.append(np.divide(days.kwh.sum(0), total, out=np.zeros(168), where=total > 0))
     both = held[0] & held[1]
     base = float(powers[0][both].sum())
-    return (1 - float(powers[1][both].sum()) / base if base > 0 else 0.0), int(both.sum())
+    if both.any() and base <= 0:
+        raise HalfscanError("the log before shows no power off-peak: there is nothing to save")
+    return (1 - float(powers[1][both].sum()) / base if base else 0.0), int(both.sum())

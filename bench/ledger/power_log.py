@@ -59,8 +59,8 @@ def read_power_log(path: Path) -> PowerLog:
     aware = {stamp.tzinfo is not None for stamp in stamps}
     if len(aware) > 1:
         raise HalfscanError(f"{path}: some stamps have a UTC offset and some have none: write it with all of them")
-    if float(np.median(kw)) > _MOST_KW:
-        raise HalfscanError(f"{path}: half of the values are above {_MOST_KW:g}: they are in W; divide by 1000")
+    if not kw.any():
+        raise HalfscanError(f"{path}: all values are 0: this is no scanner's power")
     seconds = np.array([_absolute(stamp) for stamp in stamps])
     notes: list[str] = []
     order = np.arange(len(seconds))
@@ -107,6 +107,10 @@ def _rows(path: Path) -> tuple[list[datetime], npt.NDArray[np.float64]]:
             stamps, kw = [], []
             for line, row in enumerate(reader, start=2):
                 if row:
+                    if len(row) != len(header):
+                        raise HalfscanError(
+                            f"{path}, line {line}: {len(row)} fields under {len(header)} columns; decimal commas must be points"
+                        )
                     stamp, power = _row(path, line, row, where)
                     stamps.append(stamp)
                     kw.append(power)
@@ -122,6 +126,8 @@ def _row(path: Path, line: int, row: list[str], where: tuple[int, int]) -> tuple
         stamp, power = datetime.fromisoformat(row[where[0]].strip()), float(row[where[1]])
     except (ValueError, IndexError) as error:
         raise HalfscanError(f"{path}, line {line}: no ISO 8601 stamp and power in kW ({error})") from error
+    if power > _MOST_KW and math.isfinite(power):
+        raise HalfscanError(f"{path}, line {line}: {power:g} kW is more than any scanner takes: in W? divide by 1000")
     if not math.isfinite(power) or power < 0:
         raise HalfscanError(f"{path}, line {line}: a power of {power:g} kW can't be")
     return stamp, power

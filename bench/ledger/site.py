@@ -11,6 +11,7 @@ from ..errors import HalfscanError
 
 STATES = ("off", "power_save", "idle", "prepared", "scan")
 """What a scanner does, in the order of its power."""
+_MOST_KWH = 1e9
 _MOST_KW = 200.0
 """No scanner takes more: a larger figure is in watts."""
 
@@ -69,7 +70,7 @@ class Scanner:
         for state, (low, high) in self.power_kw.items():
             if not 0 <= low <= high <= _MOST_KW:
                 raise HalfscanError(f"scanner {self.name}: {state} {low:g} to {high:g} kW can't be; powers are in kW, not W")
-        if not 1 <= self.cooling[0] <= self.cooling[1] <= 3:
+        if len(self.cooling) != 2 or not 1 <= self.cooling[0] <= self.cooling[1] <= 3:
             raise HalfscanError(f"scanner {self.name}: cooling={tuple(self.cooling)} must lie between 1 and 3")
 
     def power(self, state: str) -> Figure:
@@ -127,12 +128,14 @@ class Service:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.series < 1 or not self.exams >= 1:
-            raise HalfscanError("service: series and exams must be at least 1")
+        if not isinstance(self.series, int) or isinstance(self.series, bool) or not 1 <= self.series <= 1000:
+            raise HalfscanError(f"service.series={self.series} must be a whole number from 1 to 1000")
+        if not 1 <= self.exams < math.inf:
+            raise HalfscanError(f"service.exams={self.exams} must be at least 1, and finite")
         if not 1 <= self.pue <= 3:
             raise HalfscanError(f"service.pue={self.pue:g} must lie between 1 and 3")
-        if self.training_kwh is not None and not 0 <= self.training_kwh < math.inf:
-            raise HalfscanError(f"service.training_kwh={self.training_kwh:g} must not be negative")
+        if self.training_kwh is not None and not 0 <= self.training_kwh <= _MOST_KWH:
+            raise HalfscanError(f"service.training_kwh={self.training_kwh:g} must lie between 0 and {_MOST_KWH:g}")
         if self.training_method not in METHODS:
             raise HalfscanError(f"service.training_method={self.training_method} is unknown")
         if not 0 <= self.embodied_kg < math.inf:

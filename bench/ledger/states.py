@@ -12,6 +12,7 @@ from ..errors import HalfscanError
 from .power_log import PowerLog
 from .site import STATES, Scanner
 
+_BINS = 128
 _APART = 0.15
 """Neighbouring states' mean powers must differ by so much of the larger, or they are one."""
 _BREAK_S = 600.0
@@ -50,10 +51,13 @@ def stretches(log: PowerLog, states: Sequence[str] = ("idle", "prepared", "scan"
     if [one for one in STATES if one in states] != list(states) or len(states) < 2:
         raise HalfscanError(f"states={','.join(states)}: name two or more of {', '.join(STATES)}, in this order")
     try:
-        thresholds = threshold_multiotsu(log.kw, classes=len(states), nbins=128)
+        # Centres of the last bin of a class: half a bin more, or a state narrower than a bin is cut in two.
+        thresholds = threshold_multiotsu(log.kw, classes=len(states), nbins=_BINS) + np.ptp(log.kw) / _BINS / 2
     except ValueError as error:
         raise HalfscanError(f"the log does not show {len(states)} states: {error}") from error
     kind = np.digitize(log.kw, thresholds)
+    if missing := [name for index, name in enumerate(states) if not (kind == index).any()]:
+        raise HalfscanError(f"the log does not show {len(states)} states: nothing is {' or '.join(missing)}; name fewer")
     means = [float(np.average(log.kw[kind == index])) for index in range(len(states))]
     for name, low, high in zip(states, means, means[1:], strict=False):
         if high - low < _APART * high:

@@ -20,13 +20,13 @@ _DRAWN = 4
 def energy_section(record: SweepRecord, books: Books) -> dict[str, Any]:
     """What the page shows of an exam's energy; every word of it."""
     found = [(cell, books.entries(cell.rows)) for cell in record.cells]
-    shortened = [(cell, entries) for cell, entries in found if (entries[0].terms["scanner"].value or 0) > 0]
+    shortened = [(cell, entries) for cell, entries in found if any((entry.terms["scanner"].value or 0) > 0 for entry in entries)]
     claimed = _candidates(record)
     drawn = sorted(shortened, key=lambda one: one[0].entry.key not in claimed)[:_DRAWN]
     reasons = dict.fromkeys(entries[0].net.reason for _, entries in found if entries[0].net.value is None)
     return {
         "headings": ["cell", "freed minutes", *TERMS, "net", "CO2e, g", "break-even"],
-        "rows": [_row(cell, entry, first) for cell, entries in shortened for first, entry in enumerate(entries)],
+        "rows": [_row(cell, entry) for cell, entries in found for entry in entries],
         "pictures": [_pictures(cell, entries) for cell, entries in drawn],
         "left_out": len(shortened) - len(drawn),
         "why_none": _why_none(record, found),
@@ -45,7 +45,7 @@ def _why_none(record: SweepRecord, found: list[tuple[CellSummary, list[Entry]]])
     """Of a page without any figure of energy."""
     if not found:
         return "No cell of this sweep has finished."
-    reasons = dict.fromkeys(entries[0].terms["scanner"].reason or "no cell scans shorter" for _, entries in found)
+    reasons = dict.fromkeys(entries[0].terms["scanner"].reason or "no scan saves any in any scenario" for _, entries in found)
     return f"No cell saves scanner energy: {'; '.join(reasons)}."
 
 
@@ -60,10 +60,10 @@ def _pictures(cell: CellSummary, entries: list[Entry]) -> dict[str, Any]:
     }
 
 
-def _row(cell: CellSummary, entry: Entry, index: int) -> list[str]:
+def _row(cell: CellSummary, entry: Entry) -> list[str]:
     grams = entry.carbon.value
     return [
-        label(cell) if index == 0 else "",
+        label(cell),
         entry.scenario,
         *(signed(entry.terms[name]) for name in TERMS),
         in_words(entry.net) if entry.net.value is not None else "–",

@@ -98,7 +98,7 @@ def test_lines_that_can_not_be(line: str, message: str, tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_log(tmp_path: Path) -> None:
-    with pytest.raises(HalfscanError, match="half of the values are above 200: they are in W"):
+    with pytest.raises(HalfscanError, match="kW is more than any scanner takes: in W"):
         log(tmp_path, minutes(1, lambda stamp: 12_000.0))
     with pytest.raises(HalfscanError, match="are too few"):
         log(tmp_path, minutes(0.05, lambda stamp: 12.0))
