@@ -188,3 +188,33 @@ def test_intervals_of_the_saving_cover_the_truth(tmp_path: Path) -> None:
         saving = off_peak_saving(before, after, 0.3, weekend=False).saving
         inside += saving.low <= 0.3 <= saving.high  # type: ignore[operator]
     assert 0.90 <= inside / 200 <= 0.98
+
+
+@pytest.mark.parametrize("spread", [0.001, 0.02, 0.05, 0.3])
+def test_states_narrower_than_a_bin_are_not_cut_in_two(spread: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [(stamp, kw + spread * rng.standard_normal()) for stamp, kw in minutes(3, day_of_exams)]
+    found = stretches(log(tmp_path, rows))
+    assert len(exams(found)) == 3 * 12
+    for state, kw in (("idle", IDLE), ("prepared", PREPARED), ("scan", SCAN)):
+        low, high = profile(found, "here").power_kw[state]
+        assert low - 0.1 <= kw <= high + 0.1
+
+
+def test_a_decimal_comma_and_a_spike_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "log.csv", minutes(1, lambda stamp: 10.0))
+    text = path.read_text()
+    path.write_text(text.replace(",10\n", ",10,286\n", 1))
+    with pytest.raises(HalfscanError, match="line 2: 3 fields under 2 columns; decimal commas"):
+        read_power_log(path)
+    path.write_text(text.replace(",10\n", ",1e6\n", 1))
+    with pytest.raises(HalfscanError, match="line 2: 1e\\+06 kW is more than any scanner takes"):
+        read_power_log(path)
+
+
+def test_hours_that_the_steps_do_not_tell_and_a_scanner_that_was_off(tmp_path: Path) -> None:
+    slow = read_power_log(written(tmp_path / "slow.csv", minutes(20, lambda stamp: 10.0)[::240]))
+    with pytest.raises(HalfscanError, match="a value every 4 h"):
+        off_peak_saving(slow, slow, 0.3)
+    with pytest.raises(HalfscanError, match="all values are 0"):
+        log(tmp_path, minutes(1, lambda stamp: 0.0))
