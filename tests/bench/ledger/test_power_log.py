@@ -193,9 +193,9 @@ def test_intervals_of_the_saving_cover_the_truth(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spread", [0.001, 0.02, 0.05, 0.3])
 def test_states_narrower_than_a_bin_are_not_cut_in_two(spread: float, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    rows = [(stamp, kw + spread * rng.standard_normal()) for stamp, kw in minutes(3, day_of_exams)]
+    rows = [(stamp, kw + spread * rng.standard_normal()) for stamp, kw in minutes(6, day_of_exams)]
     found = stretches(log(tmp_path, rows))
-    assert len(exams(found)) == 3 * 12
+    assert len(exams(found)) == 6 * 12
     for state, kw in (("idle", IDLE), ("prepared", PREPARED), ("scan", SCAN)):
         low, high = profile(found, "here").power_kw[state]
         assert low - 0.1 <= kw <= high + 0.1
