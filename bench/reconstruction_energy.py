@@ -13,6 +13,7 @@ import torch
 
 from .acquisition import Acquisition
 from .energy.record import EnergyRecord, unmeasured_energy
+from .errors import one_line
 from .files import write_json
 from .flops import count_flops
 from .images import MADE_ELSEWHERE, SLICES_PER_BATCH, TRAINING, Recipe, now, read_input, solve, trained
@@ -159,13 +160,17 @@ class _Reconstructed:
         return work
 
     def flops(self, acquisition: Acquisition) -> Quantity:
-        """Of the volume, by its first slices."""
+        """Of the volume, by its first slices; null where the model does not work while it is counted, which is no failed cell."""
         ready, batch = self._ready, self._batch(acquisition, 0)
 
         def work() -> None:
             solve(ready, batch)
 
-        counted = count_flops(work)
+        try:
+            counted = count_flops(work)
+        except Exception as error:
+            # Compiled networks and operations of one's own may refuse PyTorch's counter, and the images are there already.
+            return Quantity.unmeasured("1", f"can't be counted ({type(error).__name__}: {one_line(error)})")
         if counted.value is None:
             return counted
         return replace(counted, value=counted.value * acquisition.slices / len(batch.kspace))

@@ -62,7 +62,8 @@ class Modl(Learned):
     iterations: int = 6
     """Times that the denoiser is used."""
     calibrate: bool = False
-    """Whether λ and the denoiser take the noise for as loud as lets the network predict withheld lines best, volume by volume."""
+    """Whether λ and the denoiser take the noise for as loud as lets the network predict withheld lines best; one level for slices
+    that are reconstructed together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

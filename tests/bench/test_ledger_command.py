@@ -12,6 +12,8 @@ from halfscan.bench.cli import main
 from .ledger.test_power_log import day_of_exams, minutes, nightly, written
 from .running import run
 
+pytestmark = pytest.mark.usefixtures("work")
+
 WALL = ["energy=wall", "energy.kwh=0.1", "energy.seconds=1200", "energy.volumes=600"]
 
 
@@ -79,3 +81,18 @@ def test_refusals(words: list[str], message: str, work: Path, capfd: pytest.Capt
     error = capfd.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("word", ["service=null", "grid=null", "scanner=null"])
+def test_a_part_that_is_nothing_is_refused_in_a_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", word]) == 2
+    assert capsys.readouterr().err.startswith("halfscan: ")
+
+
+def test_a_sweep_without_a_finished_cell_has_no_ledger(
+    fragile: list[str], small: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *fragile, *small, "sampling.acceleration=3", "qa=none"]) == 1
+    capsys.readouterr()
+    assert main(["ledger"]) == 2
+    assert "no cell has finished" in capsys.readouterr().err

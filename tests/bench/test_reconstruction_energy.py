@@ -120,3 +120,19 @@ def test_a_reading_of_too_short_a_time_is_refused(small: list[str], capfd: pytes
         main(["run", *small, "model=zero_filled", "energy=wall", "energy.kwh=0.1", "energy.seconds=60", "energy.volumes=3"]) == 2
     )
     assert "read over 600 s at least" in capfd.readouterr().err
+
+
+class Uncountable(ZeroFilled):
+    """Works, but not under a counter."""
+
+    def __call__(self, data: ReconInput) -> ReconResult:
+        if torch.utils._python_dispatch._get_current_dispatch_mode() is not None:
+            raise RuntimeError("compiled for\nanother world")
+        return super().__call__(data)
+
+
+def test_a_model_that_can_not_be_counted_is_no_failed_cell(small: list[str], work: Path) -> None:
+    recipe = build_cell(compose_run([*small, "model=zero_filled"], [*PARTS, *SINGLE])).recipe
+    for one in recipe_flops(replace(recipe, model=Uncountable()), work / "images"):
+        assert one.value is None
+        assert "can't be counted (RuntimeError: compiled for another world)" in (one.reason or "")

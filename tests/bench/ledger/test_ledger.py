@@ -192,3 +192,36 @@ def test_a_wide_reconstruction_is_a_lever_and_an_unknown_one_is_none() -> None:
     assert found["idle"][0].reach == pytest.approx(4)
     assert [lever.name for lever in found["refilled"]] == ["reconstruction"]
     assert {lever.name for lever in entries(reconstruction=None)["idle"].levers} == {"scan power", "power afterwards"}
+
+
+def test_what_trains_nothing_is_charged_nothing_and_has_nothing_to_pay_back() -> None:
+    costly = Service(training_kwh=300.0)
+    untrained, trained = (
+        {entry.scenario: entry for entry in ledger(exam(training=joules), WOOLEN, GERMANY, NORWAY, costly)}
+        for joules in (0.0, 1.0)
+    )
+    for entry in untrained.values():
+        assert entry.terms["training"].value == 0
+        assert entry.break_even.value is None
+        assert "nothing was trained" in (entry.break_even.reason or "")
+        assert entry.never is None
+    assert trained["idle"].terms["training"].value == pytest.approx(-300 / 10_000)
+    assert trained["refilled"].never == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        *(({"series": value}, "series=.* whole number") for value in (0, 1.5, True, math.nan, math.inf, 1e300, "abc")),
+        *(({"exams": value}, "exams=") for value in (0, math.inf, math.nan)),
+        *(({"training_kwh": value}, "training_kwh=") for value in (-1, math.inf, math.nan, 1e305)),
+    ],
+)
+def test_services_that_can_not_be(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(HalfscanError, match=message):
+        Service(**settings)  # type: ignore[arg-type]
+
+
+def test_cooling_is_a_range_of_two() -> None:
+    with pytest.raises(HalfscanError, match="cooling="):
+        replace(WOOLEN, cooling=(1.0, 1.5, 2.0))  # type: ignore[arg-type]

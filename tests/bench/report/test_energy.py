@@ -86,3 +86,12 @@ def test_the_page_follows_the_sites_own_books(rich: Sweep) -> None:
 def test_a_sweep_without_seconds_says_so(rich: Sweep) -> None:
     text = report_page(replace(rich.closed.record, cells=[]), Books.composed())
     assert "No cell of this sweep has finished." in text
+
+
+def test_the_table_holds_every_cell_and_every_scenario(rich: Sweep) -> None:
+    rows = rich.page.section("energy").one("table", id="ledger").table()
+    assert len(rows) == 3 * len(rich.closed.record.cells)
+    assert all(row[0] for row in rows)
+    # A scanner that is as busy when it waits saves only when it is idle, and is drawn all the same.
+    books = Books.composed(["scanner.power_kw.scan=[20,20]", "scanner.power_kw.prepared=[20,20]"])
+    assert Page(report_page(rich.closed.record, books)).section("energy").all("svg")
