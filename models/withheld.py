@@ -23,7 +23,9 @@ _EVERY, _FOLDS = 4, 2
 
 
 def noise_factor(network: Callable[[NetworkInput], Tensor], given: NetworkInput) -> float:
-    """The best of `FACTORS` for slices that are reconstructed together; 1 for masks over the plane, and where hardly a line lies outside of the ACS.
+    """The best of `FACTORS` for slices that are reconstructed together.
+
+    It is 1 for masks over the plane, and where hardly a line lies outside of the ACS.
 
     Source of the idea to judge by withheld samples: Yaman et al., Magn Reson Med 84:3172 (2020), who train so.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from halfscan.bench.cell import build_cell
 from halfscan.bench.cli import main
@@ -126,7 +127,7 @@ class Uncountable(ZeroFilled):
     """Works, but not under a counter."""
 
     def __call__(self, data: ReconInput) -> ReconResult:
-        if torch.utils._python_dispatch._get_current_dispatch_mode() is not None:
+        if _get_current_dispatch_mode() is not None:
             raise RuntimeError("compiled for\nanother world")
         return super().__call__(data)
 
