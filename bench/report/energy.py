@@ -29,6 +29,7 @@ def energy_section(record: SweepRecord, books: Books) -> dict[str, Any]:
         "rows": [_row(cell, entry) for cell, entries in found for entry in entries],
         "pictures": [_pictures(cell, entries) for cell, entries in drawn],
         "left_out": len(shortened) - len(drawn),
+        "known": any(entries[0].terms["scanner"].value is not None for _, entries in found),
         "why_none": _why_none(record, found),
         "no_net": [reason for reason in reasons if reason],
         "simulated": any(cell.first.evidence == Evidence.SIMULATED for cell in record.cells),
@@ -42,7 +43,7 @@ def _candidates(record: SweepRecord) -> set[str]:
 
 
 def _why_none(record: SweepRecord, found: list[tuple[CellSummary, list[Entry]]]) -> str:
-    """Of a page without any figure of energy."""
+    """Why there is no picture."""
     if not found:
         return "No cell of this sweep has finished."
     reasons = dict.fromkeys(entries[0].terms["scanner"].reason or "no scan saves any in any scenario" for _, entries in found)

@@ -45,6 +45,29 @@ def test_bars_are_as_high_as_their_energy() -> None:
         assert ratio == pytest.approx(entry.terms["scanner"].value / entry.net.value, rel=0.01)
 
 
+def test_every_bar_begins_where_the_one_before_it_ended() -> None:
+    for entry, group in zip(books(), _groups(draw_waterfall(books())), strict=True):
+        (top, bottom), *spent, (net_top, net_bottom) = group
+        level, zero = (top, bottom) if entry.terms["scanner"].value else (bottom - 1, bottom - 1)
+        for start, end in spent:
+            assert start == pytest.approx(level, abs=0.2)
+            # A bar is one pixel high at least.
+            level = end if end - start > 1 else start
+        assert {round(net_top), round(net_bottom)} >= {round(zero)} or entry.net.value < 0
+        assert (net_top if entry.net.value > 0 else net_bottom) == pytest.approx(level, abs=2.5)
+
+
+def _groups(svg: str) -> list[list[tuple[float, float]]]:
+    """(top, bottom) of the four bars of every scenario."""
+    rects = [
+        group.find("rect").attrib
+        for group in ElementTree.fromstring(svg).iter("g")
+        if group.attrib["class"] in ("saved", "spent", "net")
+    ]
+    ends = [(float(one["y"]), float(one["y"]) + float(one["height"])) for one in rects]
+    return [ends[first : first + 4] for first in range(0, len(ends), 4)]
+
+
 def test_what_nobody_measured_is_a_frame_and_so_is_the_net() -> None:
     svg = draw_waterfall(books(reconstruction=None))
     assert [kind for kind, _ in bars(svg)] == [
@@ -95,3 +118,11 @@ def test_the_table_holds_every_cell_and_every_scenario(rich: Sweep) -> None:
     # A scanner that is as busy when it waits saves only when it is idle, and is drawn all the same.
     books = Books.composed(["scanner.power_kw.scan=[20,20]", "scanner.power_kw.prepared=[20,20]"])
     assert Page(report_page(rich.closed.record, books)).section("energy").all("svg")
+    # One that takes more when it waits costs energy with every second that is saved, and the page says so.
+    costly = Books.composed(
+        [f"scanner.power_kw.{state}=[{kw},{kw}]" for state, kw in (("scan", 20), ("prepared", 30), ("idle", 25))]
+    )
+    section = Page(report_page(rich.closed.record, costly)).section("energy")
+    assert len(section.one("table", id="ledger").table()) == 3 * len(rich.closed.record.cells)
+    assert "No cell saves scanner energy: no scan saves any in any scenario." in section.text
+    assert not section.all("svg")
