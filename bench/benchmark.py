@@ -140,7 +140,7 @@ def _row(
         energy_net_j=cost.energy.net.value,
         flops=cost.flops.value,
         training_j=cost.training.value,
-        energy=cost.energy.as_dict(),
+        energy={**cost.energy.as_dict(), "training": cost.training.as_dict()},
         truth_source=truth.source,
         truth_shares_noise=truth.shares_noise,
         timing={name: f"{value} ({origin})" for name, (value, origin) in timing.stated().items()},

@@ -13,7 +13,7 @@ from .ledger.ledger import Entry, ledger
 from .ledger.site import Grid, Scanner, Service
 from .rows import CellRows
 
-_OVERRIDE = re.compile(r"[+~]{0,2}[\w@./-]+=")
+_OVERRIDE = re.compile(r"~|\+{0,2}[\w@./-]+=")
 _PARTS = ("scanner", "grid", "computer", "service", "against")
 
 
@@ -38,7 +38,12 @@ class Books:
         Raises:
             HalfscanError: an override of nothing, or a setting out of range.
         """
+        for word in overrides:
+            if re.split(r"[=.@]", word.lstrip("+~"))[0] not in _PARTS:
+                raise HalfscanError(f"{word}: the ledger has no such setting; it has {', '.join(_PARTS)}")
         plain = to_plain(compose_run(list(overrides), _PARTS, primary="ledger"))
+        if missing := [name for name in _PARTS if plain.get(name) is None]:
+            raise HalfscanError(f"{missing[0]} is missing: the ledger can't be kept without it")
         if plain["against"] not in ("clinical", "full"):
             raise HalfscanError(f"against={plain['against']} is unknown: use clinical or full")
         parts = {name: build(plain[name], name) for name in _PARTS if name != "against"}
@@ -56,8 +61,8 @@ class Books:
             "patient, and the site saves nothing.",
             f"Scanner: {scanner.name} ({scanner.method}; {scanner.source}); cooling {scanner.cooling[0]:g} to "
             f"{scanner.cooling[1]:g} ({scanner.cooling_source}). Minutes against the {self.against} scan.",
-            f"Grids: {grid.name} {grid.intensity:g} g/kWh for the scanner, {computer.name} {computer.intensity:g} g/kWh for the "
-            f"computer ({grid.source}, {grid.year}). Training shared by {self.service.exams:g} exams.",
+            f"Grids: {grid.in_words} for the scanner, {computer.in_words} for the computer. Training shared by "
+            f"{self.service.exams:g} exams.",
             "Intervals: 95 % of 10,000 draws over the ranges.",
             "Reconstruction: that of the scan that is replaced is not known and counts as nothing, which flatters no network.",
         ]
@@ -67,8 +72,10 @@ def sweep_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
     """A command's words apart: the sweep that they name, if any, and the overrides of the books.
 
     Raises:
-        HalfscanError: more than one sweep.
+        HalfscanError: more than one sweep, or an empty name.
     """
+    if not all(words):
+        raise HalfscanError("a sweep's name is empty: leave it out for the latest")
     overrides = [word for word in words if _OVERRIDE.match(word)]
     sweeps = [word for word in words if word not in overrides]
     if len(sweeps) > 1:

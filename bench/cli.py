@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .data_command import run_data
 
             return run_data(_data_parser("".join(words[1:2])).parse_intermixed_args(words[2:]))
+        if words[:1] == ["report"]:
+            from .report_command import run_report
+
+            return run_report(_report_parser().parse_intermixed_args(words[1:]))
         if words[:1] == ["ledger"]:
             from .ledger_command import run_ledger
 
@@ -102,16 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--profile", help="metric profile to show; default: the one that fits the images")
     table.set_defaults(command=_table)
 
-    report = commands.add_parser("report", help="the page of a sweep, one HTML file, from the store alone")
-    report.add_argument(
-        "words",
-        nargs="*",
-        metavar="SWEEP | grid=...",
-        help="id of the sweep or its beginning (default: the latest); scanner=, grid=, service.exams=... of its ledger of energy",
-    )
-    report.add_argument("--out", type=Path, help="the HTML file (default: halfscan-SWEEP.html)")
-    report.set_defaults(command=_report)
-
     compare = commands.add_parser("compare", help="two sweeps, models or vendors: paired differences of patients")
     for side in ("a", "b"):
         compare.add_argument(side, help="SWEEP, MODEL, COLUMN=VALUE,... or SWEEP:COLUMN=VALUE,...; without a sweep: the latest")
@@ -127,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         ("export-inputs", "the sampled lines alone, for a vendor: halfscan export-inputs dataset=... --out FOLDER"),
         ("score", "a vendor's finished images: halfscan score IMAGES dataset=... sampling=..."),
         ("weights", "published weights as safetensors, weights in the registry: halfscan weights convert, weights register"),
+        ("report", "the page of a sweep, one HTML file: halfscan report [SWEEP] grid=de --out page.html"),
         ("ledger", "kWh and CO2e an exam: halfscan ledger [SWEEP] grid=de, or a site's own power logs"),
         ("pair", "series that were really scanned, long and short: halfscan pair PAIRS.csv claim=..."),
     ):
@@ -153,9 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--out", default=DEFAULT_OUT, help="output folder to look at (default: %(default)s)")
     doctor.set_defaults(command=_doctor)
 
-    for command in (table, report, compare, doctor):
+    for command in (table, compare, doctor):
         command.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
-    for command in (table, report, compare):
+    for command in (table, compare):
         command.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
 
@@ -261,13 +256,28 @@ def _ledger_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--states",
         type=lambda text: tuple(text.split(",")),
-        default=("idle", "prepared", "scan"),
         help="that the log shows, in the order of their power (default: idle,prepared,scan)",
     )
     parser.add_argument(
         "--off-peak", type=Path, nargs=2, metavar=("BEFORE.csv", "AFTER.csv"), help="only test what a feature saves off-peak"
     )
-    parser.add_argument("--claimed", type=float, default=0.3, help="share that --off-peak is said to save (default: %(default)s)")
+    parser.add_argument("--claimed", type=float, help="share that --off-peak is said to save (default: 0.3)")
+    parser.add_argument("--zone", help="time zone of the site, such as Europe/Berlin, for --off-peak with logs in UTC")
+    parser.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
+    parser.add_argument("--experiment", help="MLflow experiment (default: halfscan)")
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    """Of `halfscan report` alone."""
+    parser = _Parser(prog="halfscan report", description="The page of a sweep, one HTML file, from the store alone.")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="SWEEP | grid=...",
+        help="id of the sweep or its beginning (default: the latest); scanner=, grid=, service.exams=... of its ledger of energy",
+    )
+    parser.add_argument("--out", type=Path, help="the HTML file (default: halfscan-SWEEP.html)")
     parser.add_argument("--store", help="MLflow tracking URI; default: MLFLOW_TRACKING_URI, else ./mlflow.db")
     parser.add_argument("--experiment", default="halfscan", help="MLflow experiment (default: %(default)s)")
     return parser
@@ -378,12 +388,6 @@ def _close(manifest: object) -> int:
     for cell, reason in closed.outcome.failures.items():
         print(f"halfscan: cell {cell} has no result: {reason}", file=sys.stderr)
     return 0 if closed.outcome.complete else 1
-
-
-def _report(options: argparse.Namespace) -> int:
-    from .report_command import run_report
-
-    return run_report(options)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,47 +15,82 @@ from .claims.types import Evidence
 from .errors import HalfscanError
 from .ledger.ledger import Entry
 from .ledger.off_peak import off_peak_saving
-from .ledger.power_log import read_power_log
-from .ledger.states import exams, profile, stretches
+from .ledger.power_log import read_power_log, zone_of
+from .ledger.states import STATES_OF_A_LOG, exams, profile, stretches
 from .quantity import Quantity
 from .table import CellSummary, label, read_cells
 from .tracking import Store, tracking_uri
 
+Kept = Sequence[tuple[CellSummary, list[Entry]]]
+"""The ledger of every cell."""
+
 
 def run_ledger(options: argparse.Namespace) -> int:
-    """Prints the ledger of a sweep, or the saving between two logs."""
+    """Prints the ledger of a sweep, or the saving between two logs.
+
+    Raises:
+        HalfscanError: options that don't go together, or what they name is refused.
+    """
     if options.off_peak:
-        before, after = options.off_peak
-        return _off_peak(before, after, options.claimed, options.json)
+        _only(options, "--off-peak stands alone", "words", "power_log", "states", "store", "experiment")
+        return _off_peak(options)
+    _only(options, "only --off-peak needs it", "claimed", "zone")
+    if not options.power_log:
+        _only(options, "only --power-log needs it", "states")
     sweep, overrides = sweep_and_overrides(options.words)
     books = Books.composed(overrides)
     notes: list[str] = []
     if options.power_log:
-        log = read_power_log(options.power_log)
-        found = stretches(log, options.states)
-        logged, stated = profile(found, options.power_log.stem), books.scanner
-        books = replace(books, scanner=replace(logged, cooling=stated.cooling, cooling_source=stated.cooling_source))
-        done = exams(found)
-        notes += [f"{options.power_log.name}: {note}" for note in log.notes]
-        if done:
-            notes.append(
-                f"{options.power_log.name}: {len(done)} exams of {sum(one.kwh for one in done) / len(done):.3g} kWh each, "
-                f"{log.kwh:.4g} kWh in all"
-            )
-    manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment), sweep)
+        if stated := [word for word in overrides if re.match(r"\+*scanner(=|\.(?!cooling))", word)]:
+            raise HalfscanError(f"{stated[0]} and --power-log both say what the scanner is: give one")
+        books, notes = _with_log(books, options.power_log, options.states or STATES_OF_A_LOG)
+    manifest, cells = read_cells(Store(tracking_uri(options.store), options.experiment or "halfscan"), sweep)
     if not cells:
         raise HalfscanError(f"sweep {manifest.sweep_id}: no cell has finished, so that nothing is known")
-    entries = {label(cell): books.entries(cell.rows) for cell in cells}
+    kept = [(cell, books.entries(cell.rows)) for cell in cells]
+    footnotes = [*_footnotes(kept, books), *notes]
     if options.json:
-        print(json.dumps({name: [entry.as_dict() for entry in found] for name, found in entries.items()}, indent=1))
+        _print_json(manifest.sweep_id, kept, footnotes)
         return 0
-    _print(manifest.sweep_id, entries)
-    for line in [*_footnotes(cells, entries, books), *notes]:
+    _print(manifest.sweep_id, kept)
+    for line in footnotes:
         print(line)
     return 0
 
 
-def _print(sweep: str, entries: dict[str, list[Entry]]) -> None:
+def _only(options: argparse.Namespace, why: str, *names: str) -> None:
+    """Refuses options that would do nothing."""
+    if given := [name for name in names if getattr(options, name) not in (None, [])]:
+        said = " ".join(options.words) if given[0] == "words" else f"--{given[0].replace('_', '-')}"
+        raise HalfscanError(f"{said}: {why}")
+
+
+def _with_log(books: Books, path: Path, states: Sequence[str]) -> tuple[Books, list[str]]:
+    """Books of the scanner that a log is of, and what there is to say of the log."""
+    log = read_power_log(path)
+    found = stretches(log, states)
+    logged, stated = profile(found, path.stem), books.scanner
+    notes = list(log.notes)
+    if done := exams(found):
+        notes.append(f"{len(done)} exams of {sum(one.kwh for one in done) / len(done):.3g} kWh each, {log.kwh:.4g} kWh in all")
+    scanner = replace(logged, cooling=stated.cooling, cooling_source=stated.cooling_source)
+    return replace(books, scanner=scanner), [f"{path.name}: {note}" for note in notes]
+
+
+def _print_json(sweep: str, kept: Kept, footnotes: Sequence[str]) -> None:
+    cells = [
+        {
+            "cell": cell.entry.key,
+            "label": label(cell),
+            "evidence": cell.first.evidence,
+            "scenarios": [entry.as_dict() for entry in entries],
+        }
+        for cell, entries in kept
+    ]
+    print(json.dumps({"sweep": sweep, "cells": cells, "notes": list(footnotes)}, indent=1))
+
+
+def _print(sweep: str, kept: Kept) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -65,12 +101,12 @@ def _print(sweep: str, entries: dict[str, list[Entry]]) -> None:
     shown = Table(title=f"sweep {sweep}: an exam's energy, kWh; minus is spent")
     for heading in ("cell", "freed minutes", "scanner", "recon", "training", "net", "net g CO2e", "break-even"):
         shown.add_column(heading, justify="left" if heading in ("cell", "freed minutes") else "right", no_wrap=heading != "cell")
-    for name, found in entries.items():
+    for cell, found in kept:
         for index, entry in enumerate(found):
             terms = [_number(entry.terms[term]) for term in ("scanner", "reconstruction", "training")]
             grams = None if entry.carbon.value is None else 1000 * entry.carbon.value
             shown.add_row(
-                escape(name) if index == 0 else "",
+                escape(label(cell)) if index == 0 else "",
                 entry.scenario,
                 *terms,
                 f"{_number(entry.net)}{_range(entry.net)}",
@@ -97,28 +133,28 @@ def _exams(entry: Entry) -> str:
     return "-" if entry.never is None else f"never ({entry.never:.0%})"
 
 
-def _footnotes(cells: Sequence[CellSummary], entries: dict[str, list[Entry]], books: Books) -> list[str]:
+def _footnotes(kept: Kept, books: Books) -> list[str]:
     lines = books.basis()
     if books.scanner.several:
         bounds = "; ".join(
-            f"{entry.scenario} {_number(entry.bounds)}{_range(entry.bounds)}"
-            for entry in next(iter(entries.values()))
-            if entry.outer
+            f"{entry.scenario} {_number(entry.bounds)}{_range(entry.bounds)}" for entry in kept[0][1] if entry.outer
         )
         lines.append(
             f"The powers span several scanners: no interval is one scanner's; outer bounds of the first cell: {bounds} kWh."
         )
-    reasons = {found[0].net.reason for found in entries.values() if found[0].net.value is None}
+    reasons = {found[0].net.reason for _, found in kept if found[0].net.value is None}
     lines += [f"No net: {reason}." for reason in sorted(filter(None, reasons))]
-    if any(cell.first.evidence == Evidence.SIMULATED for cell in cells):
+    if any(cell.first.evidence == Evidence.SIMULATED for cell, _ in kept):
         lines.append("Data: simulated. Demonstration only: simulated data never support a claim on scan time, nor on its energy.")
     return lines
 
 
-def _off_peak(before: Path, after: Path, claimed: float, as_json: bool) -> int:
-    logs = [read_power_log(path) for path in (before, after)]
+def _off_peak(options: argparse.Namespace) -> int:
+    zone = zone_of(options.zone) if options.zone else None
+    logs = [read_power_log(path, zone) for path in options.off_peak]
+    claimed = 0.3 if options.claimed is None else options.claimed
     found = off_peak_saving(logs[0], logs[1], claimed)
-    if as_json:
+    if options.json:
         content: dict[str, Any] = {
             "saving": found.saving.as_dict(),
             "hours": found.hours,
@@ -134,7 +170,7 @@ def _off_peak(before: Path, after: Path, claimed: float, as_json: bool) -> int:
     share = f"{found.saving.value:.1%} saved ({low:.1%} to {high:.1%}, days as blocks)"
     print(f"Off-peak: {share}, {claimed:.0%} claimed: {found.verdict}.")
     print(f"{found.hours} hours of the week are in both logs, each weekday and hour against itself.")
-    for path, log in zip((before, after), logs, strict=True):
+    for path, log in zip(options.off_peak, logs, strict=True):
         for note in log.notes:
             print(f"{path.name}: {note}")
     return 0

@@ -48,3 +48,9 @@ class Quantity:
     def as_dict(self) -> dict[str, Any]:
         """All fields, for JSON."""
         return asdict(self)
+
+
+def is_number(value: object, *, whole: bool = False) -> bool:
+    """Whether a setting from YAML, where anything can stand, is a finite number."""
+    kinds = (int,) if whole else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)

@@ -13,6 +13,7 @@ import torch
 
 from .acquisition import Acquisition
 from .energy.record import EnergyRecord, unmeasured_energy
+from .energy.wall import WallMeter
 from .errors import one_line
 from .files import write_json
 from .flops import count_flops
@@ -23,6 +24,7 @@ from .reconstruction import ReconInput
 
 _OURS = f"{__package__.partition('.')[0]}.models."
 _OF_ANOTHER = "measured on another volume of the same shape"
+_OF_ALL = "a mean over all volumes that the wall meter was read over"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,8 @@ def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
     if not path.exists():
         write_json(path, {shape: record.as_dict() for shape, record in _measured(recipe, root).items()})
     found = {shape: EnergyRecord.from_dict(content) for shape, content in json.loads(path.read_text("utf-8")).items()}
+    if isinstance(recipe.meter, WallMeter):
+        return [found[_shape(acquisition)].noted(_OF_ALL) for acquisition in recipe.acquisitions]
     first: set[str] = set()
     records = []
     for acquisition in recipe.acquisitions:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from .cell import build_cell
 from .configuration import build_claims, forget_datasets, to_plain
+from .energy.wall import WallMeter
 from .errors import HalfscanError
 from .files import why_unwritable, write_json
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
@@ -108,6 +109,7 @@ def plan_sweep(
 def _check_cells(jobs: Sequence[Sequence[str]], compose: Compose) -> tuple[tuple[Entry, ...], DictConfig]:
     forget_datasets()
     entries: dict[str, Entry] = {}
+    readings: set[WallMeter] = set()
     first = config = compose(jobs[0])
     for overrides in jobs:
         config = compose(overrides)
@@ -117,8 +119,17 @@ def _check_cells(jobs: Sequence[Sequence[str]], compose: Compose) -> tuple[tuple
         if cell.key in entries:
             log.warning("two cells are the same and one is left out: %s", " ".join(overrides))
             continue
+        if isinstance(cell.recipe.meter, WallMeter):
+            _claim_reading(cell.recipe.meter, readings)
         entries[cell.key] = Entry(key=cell.key, digest=cell.recipe.digest, overrides=tuple(overrides))
     return tuple(entries.values()), config
+
+
+def _claim_reading(meter: WallMeter, readings: set[WallMeter]) -> None:
+    """A wall meter was read over one cell's reconstructions: no other has taken the same."""
+    if meter in readings:
+        raise HalfscanError("energy=wall: one reading can't be that of several cells; run each by itself with its own")
+    readings.add(meter)
 
 
 @contextmanager

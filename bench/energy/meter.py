@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import HalfscanError
-from ..quantity import Quantity
+from ..quantity import Quantity, is_number
 from .counter import Counter, Reading, Running, Uncountable
 from .nvml import Gpu
 from .rapl import Rapl
@@ -175,12 +175,6 @@ class Counters:
             except Uncountable as reason:
                 found["gpu"] = str(reason)
         return found
-
-
-def is_number(value: object, *, whole: bool = False) -> bool:
-    """Whether a setting from YAML, where anything can stand, is a finite number."""
-    kinds = (int,) if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def uuid_of(device: str) -> str:

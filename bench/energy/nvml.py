@@ -16,8 +16,6 @@ from .counter import Reading, Uncountable, Watch
 
 _GAP = 0.1
 """Share by which counter and added power may differ before it is said."""
-_AWAKE_W = 1.0
-"""A GPU that is switched on takes more: below it, added power says nothing of the counter."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,13 @@ class GpuWindow:
         if others:
             flags.append(f"the GPU was shared with {others} other processes: their energy is in the figure")
         counted = None if self._first is None or last is None else (last - self._first) / 1000
-        seconds = self._power[-1][0] - self._power[0][0]
-        if counted is not None and (counted < 0 or (counted == 0 and added > _AWAKE_W * seconds)):
+        if counted is not None and counted <= 0:
             flags.append("the energy counter stood still or started anew: power was added up instead")
             counted = None
         elif counted is None:
             flags.append("this GPU has no energy counter: power was added up instead")
+        elif not self._power_known:
+            flags.append("power can't be read on this GPU: nothing stands beside the counter")
         elif abs(counted - added) > _GAP * counted:
             flags.append(f"counter ({counted:.3g} J) and added power ({added:.3g} J) are {abs(added / counted - 1):.0%} apart")
         if counted is None and not self._power_known:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import HalfscanError
-from ..quantity import Quantity
-from .meter import Window, is_number
+from ..quantity import Quantity, is_number
+from .meter import Window
 from .record import EnergyRecord
 
 SHORTEST_S = 600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..energy.record import worst
 from ..quantity import Quantity
 from ..rows import CellRows
 from .ledger import Exam
@@ -38,9 +39,9 @@ def _mean(rows: CellRows, column: str, *ends: str) -> Quantity:
     if None in values:
         reasons = [said[column] for said in rows.texts("reasons") if column in said]
         return Quantity.unmeasured("J", next(iter(reasons), "no reason recorded"))
-    method = "measured_counter"
-    if column == "energy_j":
-        method = rows.texts("energy")[0]["total"]["method"]
+    part = "training" if column == "training_j" else "total"
+    # Rows of before said nothing of how a training was counted: nobody's word but a counter's was taken for it.
+    method = worst(said.get(part, {}).get("method", "measured_counter") for said in rows.texts("energy"))
     low, high = (_known_mean(rows.values(end)) for end in ends) if ends else (None, None)
     return Quantity(
         value=sum(values) / len(values), unit="J", method=method, low=low, high=high, reason="the mean of all volumes"

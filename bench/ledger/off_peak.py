@@ -14,8 +14,12 @@ from ..quantity import Quantity
 from .power_log import PowerLog
 
 _DRAWS = 2000
-_LEAST_DAYS = 14
-"""Two of each weekday: with one, a bootstrap has nothing to draw from."""
+_LEAST_OF_A_WEEKDAY = 2
+"""With one, a bootstrap has nothing to draw from."""
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_HOUR_S, _DAY_S = 3600, 86_400
+_FIRST_WEEKDAY, _SATURDAY = 3, 5
+"""1 January 1970 was a Thursday; Monday is 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +51,18 @@ def off_peak_saving(
         weekend: whether all of Saturday and Sunday is, too.
 
     Raises:
-        HalfscanError: a claim that is no share, logs of fewer than two weeks, or none of whose hours pair.
+        HalfscanError: a claim that is no share; logs of clocks that differ or are nobody's, that overlap or come in the other
+            order, without two of each weekday, or none of whose hours pair.
     """
     if not 0 < claimed < 1:
         raise HalfscanError(f"claimed={claimed:g} must be a share between 0 and 1")
+    _check_clocks(before, after)
     tables = [_by_day(log, hours, weekend) for log in (before, after)]
+    wanted = range(7) if hours else range(_SATURDAY, 7) if weekend else ()
     for name, days in zip(("before", "after"), tables, strict=True):
-        if len(days.weekday) < _LEAST_DAYS:
-            raise HalfscanError(f"the log {name} holds {len(days.weekday)} days: {_LEAST_DAYS} at least, two of each weekday")
+        logged = days.weekday[days.hours.sum(1) > 0]
+        if few := [_WEEKDAYS[day] for day in wanted if np.count_nonzero(logged == day) < _LEAST_OF_A_WEEKDAY]:
+            raise HalfscanError(f"the log {name} needs two of each weekday with off-peak hours, and lacks {', '.join(few)}")
     rng = np.random.default_rng(0)
     value, paired = _saving(*tables)
     if not paired:
@@ -77,17 +85,39 @@ class _Days(NamedTuple):
     """(day, hour of the week) how long that was."""
 
 
+def _check_clocks(before: PowerLog, after: PowerLog) -> None:
+    clocks = {before.clock, after.clock}
+    if "UTC" in clocks:
+        raise HalfscanError(
+            "stamps are in UTC, and off-peak hours are those of the site: name its time zone (--zone Europe/Berlin)"
+        )
+    if len(clocks) > 1:
+        raise HalfscanError("one log has UTC offsets and the other has none: name the site's time zone (--zone Europe/Berlin)")
+    if after.seconds[0] < before.seconds[0]:
+        raise HalfscanError("the log after begins before the log before: are they the other way round?")
+    if after.seconds[0] < before.seconds[-1]:
+        raise HalfscanError("the logs overlap in time: one scanner had the feature or it had not")
+
+
 def _by_day(log: PowerLog, hours: Sequence[int], weekend: bool) -> _Days:
     step = float(np.median(np.diff(log.seconds)))
-    if step > 3600:
-        raise HalfscanError(f"a value every {step / 3600:.3g} h can't be set to the hours of a week: log one an hour at least")
-    days, place = np.unique(log.day, return_inverse=True)
+    if step > _HOUR_S:
+        raise HalfscanError(f"a value every {step / _HOUR_S:.3g} h can't be set to the hours of a week: log one an hour at least")
+    begin, left = log.clock_s.copy(), log.held_s.copy()
+    first = int(begin[0] // _DAY_S)
+    days = np.arange(first, int((begin[-1] + left[-1]) // _DAY_S) + 1)
     kwh, held = np.zeros((len(days), 168)), np.zeros((len(days), 168))
-    quiet = np.isin(log.hour, hours) | (weekend & (log.weekday >= 5))
-    slot = log.weekday * 24 + log.hour
-    np.add.at(kwh, (place[quiet], slot[quiet]), (log.kw * log.held_s / 3600)[quiet])
-    np.add.at(held, (place[quiet], slot[quiet]), (log.held_s / 3600)[quiet])
-    return _Days((days - 1) % 7, kwh, held)  # the ordinal 1 is a Monday
+    while left.any():  # a value that holds beyond its hour is shared between this and the next
+        hour = begin // _HOUR_S
+        part = np.minimum(left, (hour + 1) * _HOUR_S - begin)
+        day = begin // _DAY_S
+        weekday, of_day = ((day + _FIRST_WEEKDAY) % 7).astype(int), (hour % 24).astype(int)
+        quiet = (part > 0) & (np.isin(of_day, hours) | (weekend & (weekday >= _SATURDAY)))
+        place = ((day - first).astype(int)[quiet], (weekday * 24 + of_day)[quiet])
+        np.add.at(kwh, place, (log.kw * part / _HOUR_S)[quiet])
+        np.add.at(held, place, (part / _HOUR_S)[quiet])
+        begin, left = begin + part, left - part
+    return _Days((days + _FIRST_WEEKDAY) % 7, kwh, held)
 
 
 def _drawn(days: _Days, rng: np.random.Generator) -> _Days:

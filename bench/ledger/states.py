@@ -12,6 +12,8 @@ from ..errors import HalfscanError
 from .power_log import PowerLog
 from .site import STATES, Scanner
 
+STATES_OF_A_LOG = ("idle", "prepared", "scan")
+"""That most logs show, and the ledger needs."""
 _BINS = 128
 _APART = 0.15
 """Neighbouring states' mean powers must differ by so much of the larger, or they are one."""
@@ -36,7 +38,7 @@ class Stretch:
         return self.kwh * 3600 / (self.end_s - self.begin_s)
 
 
-def stretches(log: PowerLog, states: Sequence[str] = ("idle", "prepared", "scan")) -> list[Stretch]:
+def stretches(log: PowerLog, states: Sequence[str] = STATES_OF_A_LOG) -> list[Stretch]:
     """A log in its states, by the thresholds that set their powers best apart (Otsu's, for several classes).
 
     Args:

@@ -129,6 +129,16 @@ def fork() -> Any:
     return {"child": os.read(read, 200).decode(), "joules": window.stop()["gpu"].joules, "opened": FAKE.fake_opened()}
 
 
+def asleep() -> Any:
+    """Half a watt for ten seconds, and before."""
+    FAKE.fake_advance(0.1, 0.5)
+    window = gpu().start()
+    for _ in range(100):
+        FAKE.fake_advance(0.1, 0.5)
+        time.sleep(0.003)
+    return asdict(window.stop()["gpu"])
+
+
 def reset() -> Any:
     return traced(10, during=FAKE.fake_reset)
 
@@ -140,6 +150,8 @@ CASES: dict[str, Callable[[], Any]] = {
     "reset": reset,
     "no_counter": lambda: ailing(NO_COUNTER, lambda: traced(10)),
     "nothing": lambda: ailing(NO_COUNTER | NO_POWER, lambda: traced(10)),
+    "no_power": lambda: ailing(NO_POWER, lambda: traced(10)),
+    "frozen_asleep": lambda: ailing(FROZEN, asleep),
     "lying": lambda: ailing(LYING_POWER, lambda: traced(10)),
     "lost": lambda: ailing(0, lambda: traced(10, during=lambda: FAKE.fake_ail(LOST))),
     "forbidden": lambda: ailing(FORBIDDEN, refused),

@@ -65,6 +65,17 @@ def test_older_gpus(found: dict[str, Any]) -> None:
     assert "neither an energy counter nor power" in found["nothing"]["reason"]
 
 
+def test_a_counter_without_power_beside_it(found: dict[str, Any]) -> None:
+    assert found["no_power"]["method"] == "measured_counter"
+    assert found["no_power"]["joules"] == pytest.approx(found["no_power"]["planted"], rel=0.02)
+    assert found["no_power"]["flags"] == ["power can't be read on this GPU: nothing stands beside the counter"]
+
+
+def test_a_counter_that_stands_still_on_a_gpu_that_sleeps(found: dict[str, Any]) -> None:
+    assert found["frozen_asleep"]["method"] == "integrated_power"
+    assert found["frozen_asleep"]["joules"] == pytest.approx(5, rel=0.1)
+
+
 def test_counter_and_power_that_disagree(found: dict[str, Any]) -> None:
     assert found["lying"]["joules"] == pytest.approx(found["lying"]["planted"], rel=0.02)
     assert "are 1" in found["lying"]["flags"][0] or "are 9" in found["lying"]["flags"][0]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from halfscan.bench.errors import HalfscanError
 from halfscan.bench.ledger.off_peak import off_peak_saving
-from halfscan.bench.ledger.power_log import PowerLog, read_power_log
+from halfscan.bench.ledger.power_log import PowerLog, read_power_log, zone_of
 from halfscan.bench.ledger.states import exams, profile, stretches
 
 START = datetime.fromisoformat("2026-03-02T00:00:00+01:00")  # a Monday
@@ -45,7 +46,8 @@ def test_a_clean_log(tmp_path: Path) -> None:
     found = log(tmp_path, minutes(2, lambda stamp: 10.0))
     assert found.kwh == pytest.approx(480)
     assert found.notes == ()
-    assert (found.weekday[0], found.weekday[-1], found.hour[-1]) == (0, 1, 23)
+    assert found.clock_s[-1] - found.clock_s[0] == 2 * 86400 - 60
+    assert (datetime.fromtimestamp(found.clock_s[0], UTC).isoformat(), found.clock) == ("2026-03-02T00:00:00+00:00", "site")
 
 
 def test_a_gap_is_left_out_and_said(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_the_hour_that_comes_twice_in_autumn(tmp_path: Path) -> None:
     set_back = [(stamp.astimezone(winter) if index >= 180 else stamp, kw) for index, (stamp, kw) in enumerate(rows)]
     found = log(tmp_path, set_back)
     assert found.kwh == pytest.approx(120)
-    assert list(found.hour[[179, 180]]) == [2, 2], "the site's clock shows two o'clock twice"
+    assert list(found.clock_s[[179, 180]] // 3600 % 24) == [2, 2], "the site's clock shows two o'clock twice"
     with pytest.raises(HalfscanError, match=r"time goes back in line 182: a clock that was set"):
         read_power_log(written(tmp_path / "naive.csv", set_back, naive=True))
 
@@ -138,16 +140,24 @@ def test_states_that_a_log_does_not_show(tmp_path: Path) -> None:
         stretches(flat, ("scan", "idle"))
 
 
-def nightly(share: float, seed: int, days: int = 28) -> list[tuple[datetime, float]]:
+def nightly(share: float, seed: int, days: int = 28, start: datetime = START) -> list[tuple[datetime, float]]:
     """Nights at a share of the idle power, each with a level of its own."""
     rng = np.random.default_rng(seed)
     levels = IDLE * share * (1 + 0.05 * rng.standard_normal(days + 1))
-    return minutes(days, lambda stamp: levels[(stamp - START).days] if not 6 <= stamp.hour < 20 else 30.0)
+    return minutes(days, lambda stamp: levels[(stamp - start).days] if not 6 <= stamp.hour < 20 else 30.0, start)
+
+
+LATER = START + timedelta(days=28)
+
+
+def pair(tmp_path: Path, share: float, seed: int = 1) -> tuple[PowerLog, PowerLog]:
+    """Four weeks without a feature and four with it."""
+    return log(tmp_path, nightly(1.0, seed)), log(tmp_path, nightly(share, seed + 1, start=LATER))
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.6, "supported"), (0.7, "inconclusive"), (0.85, "refuted")])
 def test_the_saving_off_peak(share: float, verdict: str, tmp_path: Path) -> None:
-    before, after = log(tmp_path, nightly(1.0, 1)), log(tmp_path, nightly(share, 2))
+    before, after = pair(tmp_path, share)
     found = off_peak_saving(before, after, 0.3, weekend=False)
     assert found.saving.value == pytest.approx(1 - share, abs=0.03)
     assert found.verdict == verdict
@@ -155,7 +165,7 @@ def test_the_saving_off_peak(share: float, verdict: str, tmp_path: Path) -> None
 
 
 def test_the_verdict_is_the_interval_s_and_not_the_value_s(tmp_path: Path) -> None:
-    before, after = log(tmp_path, nightly(1.0, 1)), log(tmp_path, nightly(0.7, 2))
+    before, after = pair(tmp_path, 0.7)
     saving = off_peak_saving(before, after, 0.3, weekend=False).saving
     low, value, high = saving.low, saving.value, saving.high
     assert low is not None and value is not None and high is not None  # noqa: PT018
@@ -170,13 +180,66 @@ def test_the_verdict_is_the_interval_s_and_not_the_value_s(tmp_path: Path) -> No
 
 
 def test_off_peak_needs_logs_that_pair(tmp_path: Path) -> None:
-    before = log(tmp_path, nightly(1.0, 1))
-    with pytest.raises(HalfscanError, match="holds 7 days: 14 at least"):
-        off_peak_saving(before, log(tmp_path, nightly(0.7, 2, days=7)), 0.3)
+    before, after = pair(tmp_path, 0.7)
+    week = log(tmp_path, nightly(0.7, 2, days=7, start=LATER))
+    with pytest.raises(HalfscanError, match="the log after needs two of each weekday with off-peak hours, and lacks Monday, Tue"):
+        off_peak_saving(before, week, 0.3)
+    rows = nightly(0.7, 2, start=LATER)
+    no_fridays = log(tmp_path, [row for row in rows if row[0].weekday() != 4])
+    with pytest.raises(HalfscanError, match=r"lacks Friday$"):
+        off_peak_saving(before, no_fridays, 0.3)
     with pytest.raises(HalfscanError, match="claimed=30"):
-        off_peak_saving(before, before, 30)
+        off_peak_saving(before, after, 30)
     with pytest.raises(HalfscanError, match="no off-peak hour"):
-        off_peak_saving(before, before, 0.3, hours=(), weekend=False)
+        off_peak_saving(before, after, 0.3, hours=(), weekend=False)
+    with pytest.raises(HalfscanError, match="other way round"):
+        off_peak_saving(after, before, 0.3)
+    with pytest.raises(HalfscanError, match="overlap in time"):
+        off_peak_saving(before, log(tmp_path, nightly(0.7, 2, start=START + timedelta(days=7))), 0.3)
+
+
+def test_off_peak_hours_are_the_site_s(tmp_path: Path) -> None:
+    """A log in UTC is five hours off in New York: without the zone there is no telling, with it the saving is the planted one."""
+    zone = ZoneInfo("America/New_York")
+    starts = (datetime(2026, 3, 2, tzinfo=zone), datetime(2026, 3, 31, tzinfo=zone))  # the clock is set on 8 March
+    paths = []
+    for index, (share, start) in enumerate(zip((1.0, 0.6), starts, strict=True)):
+        utc = start.astimezone(UTC)
+        local = [utc + timedelta(minutes=minute) for minute in range(28 * 1440)]
+        rows = [(stamp, 10 * share if not 6 <= stamp.astimezone(zone).hour < 20 else 30.0) for stamp in local]
+        paths.append(written(tmp_path / f"{index}.csv", rows))
+    with pytest.raises(HalfscanError, match="stamps are in UTC"):
+        off_peak_saving(*(read_power_log(path) for path in paths), 0.3)
+    found = off_peak_saving(*(read_power_log(path, zone) for path in paths), 0.3, weekend=False)
+    assert found.saving.value == pytest.approx(0.4, abs=1e-6)
+    naive = read_power_log(written(tmp_path / "naive.csv", nightly(1.0, 1), naive=True))
+    with pytest.raises(HalfscanError, match="one log has UTC offsets and the other has none"):
+        off_peak_saving(naive, log(tmp_path, nightly(0.6, 2, start=LATER)), 0.3)
+
+
+def test_a_time_zone_that_is_none() -> None:
+    for name in ("Europe/Atlantis", "../etc", "", "Europe"):
+        with pytest.raises(HalfscanError, match="time zone"):
+            zone_of(name)
+
+
+def test_values_that_hold_beyond_their_hour(tmp_path: Path) -> None:
+    """Stamps at half past: the value of 19:30 is half of it off-peak, that of 5:30 too."""
+    halves = [
+        log(tmp_path, [(stamp + timedelta(minutes=30), 10.0) for stamp, _ in minutes(28, lambda stamp: 0, start)[::60]])
+        for start in (START, LATER)
+    ]
+    found = off_peak_saving(*halves, 0.3, weekend=False)
+    assert found.hours == 70
+    rows = [
+        [
+            (stamp + timedelta(minutes=30), 10.0 * share if stamp.hour == 19 else 10.0)
+            for stamp, _ in minutes(28, lambda stamp: 0, start)[::60]
+        ]
+        for share, start in ((1.0, START), (0.0, LATER))
+    ]
+    saved = off_peak_saving(*(log(tmp_path, one) for one in rows), 0.3, weekend=False).saving.value
+    assert saved == pytest.approx(0.5 / 10)
 
 
 @pytest.mark.trials
@@ -184,7 +247,7 @@ def test_intervals_of_the_saving_cover_the_truth(tmp_path: Path) -> None:
     """Two hundred pairs of logs whose saving is 30 %: the 95 % interval holds it in 90 to 98 % of them."""
     inside = 0
     for trial in range(200):
-        before, after = (log(tmp_path, nightly(share, 2 * trial + offset)) for share, offset in ((1.0, 0), (0.7, 1)))
+        before, after = pair(tmp_path, 0.7, 2 * trial)
         saving = off_peak_saving(before, after, 0.3, weekend=False).saving
         inside += saving.low <= 0.3 <= saving.high  # type: ignore[operator]
     assert 0.90 <= inside / 200 <= 0.98
@@ -213,8 +276,8 @@ def test_a_decimal_comma_and_a_spike_are_named(tmp_path: Path) -> None:
 
 
 def test_hours_that_the_steps_do_not_tell_and_a_scanner_that_was_off(tmp_path: Path) -> None:
-    slow = read_power_log(written(tmp_path / "slow.csv", minutes(20, lambda stamp: 10.0)[::240]))
+    slow, later = (log(tmp_path, minutes(28, lambda stamp: 10.0, start)[::240]) for start in (START, LATER))
     with pytest.raises(HalfscanError, match="a value every 4 h"):
-        off_peak_saving(slow, slow, 0.3)
+        off_peak_saving(slow, later, 0.3)
     with pytest.raises(HalfscanError, match="all values are 0"):
         log(tmp_path, minutes(1, lambda stamp: 0.0))

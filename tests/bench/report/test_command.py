@@ -54,6 +54,13 @@ def test_the_page_is_that_of_the_store_byte_for_byte(
     assert Path("halfscan-rich.html").read_bytes() == (at_rich.kept.folder / "report.html").read_bytes()
 
 
+def test_options_and_settings_of_the_ledger_in_any_order(at_rich: Sweep) -> None:
+    assert main(["report", "rich", "--out", "late.html", "grid=de"]) == 0
+    assert main(["report", "grid=de", "rich", "--out", "early.html"]) == 0
+    assert "DE 381 g/kWh" in Path("late.html").read_text("utf-8")
+    assert Path("late.html").read_bytes() == Path("early.html").read_bytes()
+
+
 def test_the_store_may_lie_elsewhere(at_rich: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["report", "--store", at_rich.store.uri, "--out", "page.html"]) == 0
