@@ -332,8 +332,10 @@ def _run(words: Sequence[str]) -> int:
 
     from ..configs.schema import register
     from .task import task
+    from .workers import register_resolvers
 
     register()
+    register_resolvers()
     # Hydra would print a traceback and exit by itself; this makes it hand the error on, to be said in one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = ["halfscan run", *words]

@@ -15,6 +15,7 @@ from .files import write_json
 
 SCHEMA_VERSION = 2
 FILE_NAME = "sweep.json"
+_PACKS = "packs.json"
 
 State: TypeAlias = Literal["waiting", "running", "finished", "failed", "killed"]
 
@@ -102,6 +103,16 @@ class SweepManifest:
         """Records a cell's status; the file appears whole or not at all."""
         stamped = replace(status, at=datetime.now(UTC).isoformat(timespec="seconds"))
         write_json(self.cell_folder(entry) / "status.json", asdict(stamped))
+
+    def set_packs(self, packs: Sequence[Sequence[Entry]]) -> None:
+        """Records which cells a job does that is started with the first of them."""
+        write_json(self.folder / _PACKS, {pack[0].key: [entry.key for entry in pack] for pack in packs})
+
+    def pack(self, entry: Entry) -> list[Entry]:
+        """The cells of the job that is started with this one, itself the first."""
+        keys = json.loads((self.folder / _PACKS).read_text("utf-8")).get(entry.key, [entry.key])
+        named = {one.key: one for one in self.cells}
+        return [named[key] for key in keys]
 
     def write(self) -> None:
         """Writes `sweep.json`."""

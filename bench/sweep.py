@@ -38,6 +38,18 @@ class Plan:
     remaining: tuple[Entry, ...]
     """Cells that are not finished yet."""
 
+    def packed(self, size: int) -> list[Entry]:
+        """The first cell of each job, where a job does so many cells one after the other.
+
+        Raises:
+            HalfscanError: a size that is none.
+        """
+        if size < 1:
+            raise HalfscanError(f"pack={size} must be at least 1")
+        packs = [self.remaining[start : start + size] for start in range(0, len(self.remaining), size)]
+        self.manifest.set_packs(packs)
+        return [pack[0] for pack in packs]
+
 
 @contextmanager
 def open_sweep(jobs: Sequence[Sequence[str]], compose: Compose) -> Iterator[Plan]:

@@ -11,15 +11,21 @@ log = logging.getLogger(__name__)
 
 
 def task(config: DictConfig) -> None:
-    """Runs one cell of the sweep whose folder Hydra names, and never raises an error: the cell records how it ended."""
+    """Runs one job of the sweep whose folder Hydra names, a cell or a pack of them, and never raises an error: each cell records
+    how it ended."""
+    from hydra import compose
     from hydra.core.hydra_config import HydraConfig
 
     from .job import run_cell
     from .manifest import read_manifest
+    from .workers import own_gpu
 
     hydra = HydraConfig.get()
     manifest = read_manifest(Path(hydra.sweep.dir))
-    entry = manifest.entry(hydra.overrides.task)
-    status = run_cell(config, manifest, entry)
-    if status.reason:
-        log.error("cell %s failed: %s", " ".join(entry.overrides), status.reason)
+    first = manifest.entry(hydra.overrides.task)
+    with own_gpu(config.device, hydra.launcher._target_):
+        for entry in manifest.pack(first):
+            cell = config if entry == first else compose("run", list(entry.overrides))
+            status = run_cell(cell, manifest, entry)
+            if status.reason:
+                log.error("cell %s failed: %s", " ".join(entry.overrides), status.reason)

@@ -37,6 +37,7 @@ class Run:
     train_seed: int = MISSING
     device: str = MISSING
     threads: int = MISSING
+    pack: int = MISSING
     out: str = MISSING
     tracking: Tracking = field(default_factory=Tracking)
 

@@ -5,13 +5,20 @@ Kept thin: Hydra imports this module at every start of every Hydra application o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 # Imported as a module: a class found in this namespace would be registered as a plug-in of its own.
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict
+
+log = logging.getLogger(__name__)
 
 
 class ResumingSweeper(basic_sweeper.BasicSweeper):
@@ -31,7 +38,8 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
                 master.hydra.sweep.dir = folder
             # Quoted for Hydra's grammar, in which a folder may otherwise end at a comma, a quote or a brace.
             quoted = folder.replace("'", r"\'").replace("${", r"\${")
-            return self._launch([[*entry.overrides, f"hydra.sweep.dir='{quoted}'"] for entry in plan.remaining])
+            firsts = plan.packed(master.pack)
+            return self._launch([[*entry.overrides, f"hydra.sweep.dir='{quoted}'"] for entry in firsts])
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Any]:
         assert self.launcher is not None
@@ -40,5 +48,29 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
             return returned
         for batch in self.split_overrides_to_chunks([list(job) for job in jobs], self.max_batch_size):
             # A job's result is not looked at: cells write how they ended themselves.
-            returned.append(self.launcher.launch(batch, initial_job_idx=sum(map(len, returned))))
+            with _patient():
+                returned.append(self.launcher.launch(batch, initial_job_idx=sum(map(len, returned))))
         return returned
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Waits for all of submitit's jobs: its launcher stops waiting at the first that was killed, while the others go on."""
+    submitit = sys.modules.get("submitit") or (import_module("submitit") if find_spec("submitit") else None)
+    if submitit is None:
+        yield
+        return
+    results = submitit.Job.results
+
+    def whatever_came(job: Any) -> list[Any]:
+        try:
+            return list(results(job))
+        except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
+            log.error("job %s ended without a word: %s", job.job_id, str(error).strip().partition("\n")[0])
+            return [None]
+
+    submitit.Job.results = whatever_came
+    try:
+        yield
+    finally:
+        submitit.Job.results = results

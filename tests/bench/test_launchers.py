@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .running import SWEEP, halfscan, rows_of
+from .running import SWEEP, halfscan, rows_of, runs
 
-LAUNCHERS = {"joblib": ["hydra.launcher.n_jobs=2"], "submitit_local": []}
+LAUNCHERS = {
+    "joblib": ("joblib", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
+    "cores": ("joblib", ["hydra/launcher=cores", "threads=1"]),
+    "cores in packs": ("joblib", ["hydra/launcher=cores", "pack=3"]),
+    "submitit_local": ("submitit", ["hydra/launcher=submitit_local"]),
+    "slurm": ("submitit", ["hydra/launcher=slurm"]),
+    "slurm in packs": ("submitit", ["hydra/launcher=slurm", "pack=12"]),
+    "ray": ("ray", ["hydra/launcher=ray_cluster", "hydra.launcher.ray.init.address=null", "hydra.launcher.ray.remote.num_cpus=1"]),
+}
+MANY = ["model=zero_filled,sense", "sampling.acceleration=2,3,4", "mask_replicate=0,1,2,3"]
+"""24 cells, where the real things are at work."""
 
 
 def launcher(name: str) -> list[str]:
-    pytest.importorskip(f"hydra_plugins.hydra_{name.partition('_')[0]}_launcher")
-    return [f"hydra/launcher={name}", *LAUNCHERS[name]]
+    package, words = LAUNCHERS[name]
+    if importlib.util.find_spec(f"hydra_plugins.hydra_{package}_launcher") is None:
+        pytest.skip(f"hydra-{package}-launcher is not installed")
+    if name.startswith("slurm"):
+        idle = shutil.which("sinfo") and subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True).stdout
+        if not idle or not idle.split()[0] in ("idle", "mix", "alloc"):
+            pytest.skip("no Slurm answers here")
+    return words
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_rows_do_not_depend_on_the_launcher(name: str, small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     basic, other = work / "basic", work / "other"
-    for folder, words in ((basic, []), (other, launcher(name))):
+    words = launcher(name)
+    cells = MANY if name.startswith(("slurm", "ray")) else SWEEP
+    threads = [word for word in words if word.startswith("threads=")]
+    for folder, own in ((basic, threads), (other, words)):
         folder.mkdir()
         shutil.copy(work / "mlflow.db", folder)
         monkeypatch.chdir(folder)
-        with halfscan("run", *small, *SWEEP, "qa=none", *words) as process:
-            _, said = process.communicate(timeout=300)
+        with halfscan("run", *small, *cells, "qa=none", *own) as process:
+            _, said = process.communicate(timeout=500)
         assert process.returncode == 0, said
     assert rows_of(other) == rows_of(basic)
-    assert len(rows_of(basic)) == 4
+    assert len(rows_of(basic)) == (24 if cells is MANY else 4)
+    assert [status for _, status in runs(other / "mlflow.db")] == ["FINISHED"] * (len(rows_of(basic)) + 1)
 
 
 def test_a_cell_that_fails_elsewhere_is_named_and_stops_no_other(small: list[str], fragile: list[str], work: Path) -> None:
