@@ -138,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     finish.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweep (default: %(default)s)")
     finish.set_defaults(command=_finish)
 
+    sync = commands.add_parser("sync", help="give the store the cells that it missed while it was away, and close their sweeps")
+    sync.add_argument("sweep", nargs="?", help="id of the sweep, its beginning or its folder; default: all under --out")
+    sync.add_argument("--out", default=DEFAULT_OUT, help="output folder of the sweeps (default: %(default)s)")
+    sync.set_defaults(command=_sync)
+
     for name, words in (
         ("verify", "judge claims over a sweep: halfscan verify claim=half_time [SWEEP]"),
         ("plan", "the patients that a claim needs: halfscan plan claim=half_time [PILOT SWEEP]"),
@@ -369,7 +374,17 @@ def _finish_planned() -> int:
     sweep = sys.modules.get(f"{__package__}.sweep")
     if sweep is None or not sweep.planned:
         return 0
-    return _close(sweep.planned.pop())
+    from .errors import StoreError
+
+    manifest = sweep.planned.pop()
+    try:
+        return _close(manifest)
+    except StoreError as error:
+        kept = sum(manifest.status(entry).state in ("finished", "kept") for entry in manifest.cells)
+        raise HalfscanError(
+            f"{one_line(error)}; the rows of {kept} of {len(manifest.cells)} cells are safe in {manifest.folder}: once the store "
+            "answers, `halfscan sync` brings in what it lacks and closes the sweep"
+        ) from error
 
 
 def _close(manifest: object) -> int:
@@ -423,6 +438,15 @@ def _finish(options: argparse.Namespace) -> int:
     from .sweep import find_manifest
 
     return _close(find_manifest(options.sweep, Path(options.out)))
+
+
+def _sync(options: argparse.Namespace) -> int:
+    from .sweep import find_manifest, unsynced
+
+    found = [find_manifest(options.sweep, Path(options.out))] if options.sweep else unsynced(Path(options.out))
+    if not found:
+        print("Nothing waits for the store.")
+    return max((_close(manifest) for manifest in found), default=0)
 
 
 def _doctor(options: argparse.Namespace) -> int:

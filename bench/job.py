@@ -10,7 +10,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from .acquisition import manifest_digest
 from .benchmark import Measured, measure
 from .cell import Cell, build_cell
-from .errors import HalfscanError, one_line
+from .errors import HalfscanError, StoreError, one_line
 from .images import TRAINING
+from .keeping import Kept, deliver
 from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE, VIEWS, write_picture, write_views
-from .privacy import may_name
+from .privacy import may_name, redact
 from .progress import progress
 from .registry import with_local_weights
 from .rows import Row, write_rows
@@ -43,11 +44,26 @@ class Running:
     manifest: SweepManifest
     entry: Entry
     run_id: str | None = None
+    begun: float = field(default_factory=time.monotonic)
+    kept: bool = False
+    """Whether all that the store is to hold lies on disk."""
+
+    @property
+    def seconds(self) -> float:
+        """Since the cell was begun."""
+        return time.monotonic() - self.begun
 
     def start(self, name: str) -> str:
         """Opens the cell's run; returns its id."""
         self.run_id = self.store.start_cell(self.manifest, self.entry, name)
         return self.run_id
+
+    def try_start(self, name: str) -> None:
+        """Opens the cell's run where the store answers; work goes on where it does not."""
+        try:
+            self.start(name)
+        except StoreError as error:
+            log.warning("%s; the cell's rows are kept on disk", error)
 
 
 def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
@@ -57,25 +73,24 @@ def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Statu
         cell = build_cell(with_local_weights(config))
         if cell.key != entry.key:
             raise HalfscanError("code, data or configuration changed after the sweep was planned: start it again")
-        run_id = running.start(_name(manifest, entry, cell))
-        _measure_and_log(cell, config, manifest, entry, running.store, run_id)
+        name = _name(manifest, entry, cell)
+        running.try_start(name)
+        _measure(cell, config, name, running)
+        deliver(running.store, manifest, entry)
 
     return recorded(manifest, entry, work)
 
 
 def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], None]) -> Status:
-    """Does a cell's work and records how it ended, on disk and in the store.
+    """Does a cell's work, which closes its run where all went well, and records how it ended, on disk and in the store.
 
     An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so.
     """
     running = Running(Store(manifest.tracking_uri, manifest.experiment), manifest, entry)
-    begun = time.monotonic()
     try:
         manifest.set_status(entry, Status(state="running"))
         work(running)
-        if running.run_id is not None:
-            running.store.end(running.run_id, "FINISHED")
-        status = Status(state="finished", seconds=time.monotonic() - begun)
+        status = Status(state="finished", seconds=running.seconds)
     except (KeyboardInterrupt, SystemExit):
         _close(running.store, running.run_id, "KILLED")
         manifest.set_status(entry, Status(state="killed", reason="interrupted: the same command runs it again"))
@@ -84,8 +99,13 @@ def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], No
         # MONAI wraps what fails inside a transform, and says nothing of why.
         root = error.__cause__ if isinstance(error.__cause__, Exception) else error
         kind = "" if isinstance(root, HalfscanError) else f"{type(root).__name__}: "
-        _close(running.store, running.run_id, "FAILED")
-        status = Status(state="failed", reason=kind + one_line(root))
+        if running.kept and isinstance(error, StoreError):
+            status = Status(
+                state="kept", reason=f"{one_line(error)}; `halfscan sync` brings its rows in", seconds=running.seconds
+            )
+        else:
+            _close(running.store, running.run_id, "FAILED")
+            status = Status(state="failed", reason=kind + one_line(root))
     manifest.set_status(entry, status)
     return status
 
@@ -100,8 +120,11 @@ def _close(store: Store, run_id: str | None, state: str) -> None:
         log.error("%s", error)
 
 
-def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, entry: Entry, store: Store, run_id: str) -> None:
+def _measure(cell: Cell, config: DictConfig, name: str, running: Running) -> None:
+    """Fills the cell's folder with rows, views, picture, and what the store is to hold of them."""
     import torch
+
+    manifest, entry = running.manifest, running.entry
 
     # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -117,15 +140,16 @@ def _measure_and_log(cell: Cell, config: DictConfig, manifest: SweepManifest, en
     plain: Any = OmegaConf.to_container(config, resolve=True)
     for name in ("hydra", "claims"):  # claims are the sweep's, not the cell's
         plain.pop(name, None)
-    store.log_cell(
-        run_id,
-        config=plain,
-        rows=[volume.row for volume in volumes],
+    Kept(
+        name=name,
+        config=redact(plain),
         manifest_digest=manifest_digest(acquisitions),
         training=_training_record(cell, manifest.images),
-        picture=_picture(volumes, cell, folder / PICTURE),
+        picture=_picture(volumes, cell, folder / PICTURE) is not None,
         tags=_tags(cell, volumes),
-    )
+        seconds=running.seconds,
+    ).write(folder)
+    running.kept = True
 
 
 def _training_record(cell: Cell, images: Path) -> dict[str, Any] | None:

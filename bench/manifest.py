@@ -17,7 +17,8 @@ SCHEMA_VERSION = 2
 FILE_NAME = "sweep.json"
 _PACKS = "packs.json"
 
-State: TypeAlias = Literal["waiting", "running", "finished", "failed", "killed"]
+State: TypeAlias = Literal["waiting", "running", "finished", "kept", "failed", "killed"]
+"""`kept`: measured, with its rows on disk, and not in the store, which was away."""
 
 
 @dataclass(frozen=True, kw_only=True)

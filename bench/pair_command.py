@@ -136,5 +136,6 @@ def _log(running: Running, *, arm: Arm, study: Study, outcome: Results | Excepti
             "halfscan.pictures": "none: patients' images stay where they are",
         },
     )
+    running.store.end(run_id, "FINISHED")
     write_json(manifest.folder / RECORD, outcome.record)
     running.store.log_file(manifest.parent_run, manifest.folder / RECORD)

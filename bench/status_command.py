@@ -24,7 +24,7 @@ def run_status(options: argparse.Namespace) -> int:
     """Prints how far a sweep is.
 
     Returns:
-        0: nothing is wrong; 1: cells failed, were killed or lost.
+        0: nothing is wrong; 1: cells failed, were killed or lost, or wait for the store.
     """
     manifest = find_manifest(options.sweep, Path(options.out))
     held = is_held(manifest)
@@ -40,7 +40,7 @@ def run_status(options: argparse.Namespace) -> int:
         print(json.dumps(content, indent=1))
     else:
         _print(manifest, found, counts, held, left)
-    return 1 if counts["failed"] or counts["killed"] or counts[LOST] else 0
+    return 1 if counts["failed"] or counts["killed"] or counts["kept"] or counts[LOST] else 0
 
 
 def _seen(status: Status, held: bool) -> tuple[str, Status]:
@@ -69,7 +69,7 @@ def _print(
     print(f"Started {manifest.created_at}; {'a process runs it' if held else 'no process of this machine runs it'}.")
     if left is not None:
         print(f"Time left: about {in_words(left)}, at the median of the finished cells and {counts['running']} at once.")
-    for state in ("running", LOST, "failed", "killed"):
+    for state in ("running", "kept", LOST, "failed", "killed"):
         named = [(entry, status) for entry, (one, status) in found.items() if one == state]
         for entry, status in named[:_NAMED]:
             why = _WORDS.get(state) or status.reason

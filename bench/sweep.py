@@ -17,6 +17,7 @@ from .configuration import build_claims, forget_datasets, to_plain
 from .energy.wall import WallMeter
 from .errors import HalfscanError
 from .files import why_unwritable, write_json
+from .keeping import deliver_all
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
 from .registry import with_local_weights
 from .rows import CellRows, read_cell
@@ -112,6 +113,8 @@ def plan_sweep(
             # To the store, before the first cell runs: a reviewer sees what was to be proved.
             write_json(manifest.folder / CLAIMS, [asdict(claim) for claim in specs])
             store.log_file(manifest.parent_run, manifest.folder / CLAIMS)
+        if parent and deliver_all(store, manifest):
+            children = store.children(parent)
         remaining = tuple(entry for entry in entries if finished_rows(manifest, entry, children) is None)
         if remaining and parent:
             store.resume(parent)
@@ -197,6 +200,8 @@ def finish_sweep(manifest: SweepManifest) -> Outcome:
     store = Store(manifest.tracking_uri, manifest.experiment)
     failures: dict[str, str] = {}
     rows: dict[str, CellRows] = {}
+    deliver_all(store, manifest)
+    store.drop_doubles(manifest.parent_run)
     children = store.children(manifest.parent_run)
     for entry in manifest.cells:
         found = finished_rows(manifest, entry, children)
@@ -230,6 +235,13 @@ def find_manifest(name: str | None, out: Path) -> SweepManifest:
     if name and len(found) > 1:
         raise HalfscanError(f"{len(found)} sweeps begin with {name}: {', '.join(path.parent.name for path in found)}")
     return read_manifest(found[-1])
+
+
+def unsynced(out: Path) -> list[SweepManifest]:
+    """Sweeps under an output folder some of whose cells are kept for the store, the oldest first."""
+    folder = sweeps_folder(out.expanduser().absolute())
+    found = [read_manifest(path) for path in sorted(folder.glob("*/sweep.json"), key=lambda path: path.stat().st_mtime)]
+    return [one for one in found if any(one.status(entry).state == "kept" for entry in one.cells)]
 
 
 def finished_rows(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> CellRows | None:

@@ -283,6 +283,17 @@ class Store:
         with self.talking():
             self.client.log_artifacts(run_id, str(folder), name)
 
+    def drop_doubles(self, parent: str) -> None:
+        """Leaves a sweep's cells one run each, the finished one or else the latest: where a server's answer to a request was lost,
+        the request was made again."""
+        with self.talking():
+            runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")  # the latest first
+            kept: dict[str, Run] = {}
+            for run in sorted(runs, key=lambda run: run.info.status != "FINISHED"):
+                key = run.data.tags.get(_KEY)
+                if key is not None and kept.setdefault(key, run) is not run:
+                    self.client.delete_run(run.info.run_id)
+
     def describe_children(self, parent: str) -> dict[str, Child]:
         """Key → a sweep's cell as the store knows it."""
         with self.talking():
@@ -372,9 +383,9 @@ class Store:
         ]
         logged = [Metric(key, value, now, 0) for key, value in metrics(rows).items()]
         logged += [Metric(*point, now, step) for *point, step in _curves(training or {"history": []})]
-        known = self.client.get_run(run_id).data.params
-        params = [param for param in params if param.key not in known]
         with self.talking(), tempfile.TemporaryDirectory() as folder:
+            known = self.client.get_run(run_id).data.params
+            params = [param for param in params if param.key not in known]
             for start in range(0, len(params), _PARAMS_A_CALL):
                 self.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
             for start in range(0, len(logged), _METRICS_A_CALL):

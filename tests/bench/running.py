@@ -62,10 +62,17 @@ def runs(store: Path = Path("mlflow.db")) -> list[tuple[str, str]]:
     return found
 
 
-def rows_of(folder: Path) -> list[dict[str, list[Any]]]:
-    return [without_times(pq.read_table(path)) for path in sorted(folder.glob("outputs/sweeps/*/cells/*/rows.parquet"))]
+def rows_of(folder: Path, out: str = "outputs") -> list[dict[str, list[Any]]]:
+    return [without_times(pq.read_table(path)) for path in sorted(folder.glob(f"{out}/sweeps/*/cells/*/rows.parquet"))]
 
 
-def halfscan(*words: str, **environment: str) -> subprocess.Popen[str]:
+def halfscan(*words: str, new_session: bool = False, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "import sys; from halfscan.bench.cli import main; sys.exit(main())", *words]
-    return subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=new_session,
+    )

@@ -18,7 +18,10 @@ LAUNCHERS = {
     "submitit_local": ("submitit", ["hydra/launcher=submitit_local"]),
     "slurm": ("submitit", ["hydra/launcher=slurm"]),
     "slurm in packs": ("submitit", ["hydra/launcher=slurm", "pack=12"]),
-    "ray": ("ray", ["hydra/launcher=ray_cluster", "hydra.launcher.ray.init.address=null", "hydra.launcher.ray.remote.num_cpus=1"]),
+    "ray": (
+        "ray",
+        ["hydra/launcher=ray_cluster", "hydra.launcher.ray.init.address=null", "hydra.launcher.ray.remote.num_cpus=1"],
+    ),
 }
 MANY = ["model=zero_filled,sense", "sampling.acceleration=2,3,4", "mask_replicate=0,1,2,3"]
 """24 cells, where the real things are at work."""
@@ -30,7 +33,7 @@ def launcher(name: str) -> list[str]:
         pytest.skip(f"hydra-{package}-launcher is not installed")
     if name.startswith("slurm"):
         idle = shutil.which("sinfo") and subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True).stdout
-        if not idle or not idle.split()[0] in ("idle", "mix", "alloc"):
+        if not idle or idle.split()[0] not in ("idle", "mix", "alloc"):
             pytest.skip("no Slurm answers here")
     return words
 

@@ -1,0 +1,94 @@
+"""A tracking server that goes away in the middle of a sweep: nothing is lost, and `halfscan sync` brings it in once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from .running import SWEEP, halfscan, rows_of, runs
+from .servers import server
+
+pytestmark = pytest.mark.usefixtures("work")
+
+KILLER = '''
+import os, signal
+from pathlib import Path
+from halfscan.models.zero_filled import ZeroFilled
+
+class Killer(ZeroFilled):
+    """Takes the server with it, once."""
+    def __call__(self, data):
+        mark = Path("mark")
+        if not mark.exists():
+            mark.touch()
+            os.killpg(int(os.environ["SERVER"]), signal.SIGKILL)
+        return super().__call__(data)
+'''
+
+
+def test_the_server_goes_away_and_comes_back(small: list[str], work: Path) -> None:
+    (work / "killer.py").write_text(KILLER)
+    (work / "conf" / "model").mkdir(parents=True)
+    (work / "conf" / "model" / "killer.yaml").write_text("_target_: killer.Killer\ncombination: mvue\n")
+    command = ["run", "--config-dir", "conf", *small, "model=killer,zero_filled", "sampling.acceleration=2,3", "qa=none"]
+    with server(work / "server") as store:
+        assert store.process is not None
+        environment = {
+            "PYTHONPATH": str(work),
+            "MLFLOW_TRACKING_URI": store.uri,
+            "SERVER": str(store.process.pid),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        }
+        with halfscan(*command, **environment) as process:
+            _, said = process.communicate(timeout=400)
+        assert process.returncode == 2, said
+        assert "the rows of 4 of 4 cells are safe" in said
+        assert "`halfscan sync` brings in what it lacks" in said
+        assert len(rows_of(work)) == 4
+        with halfscan("status", **environment) as process:
+            out, _ = process.communicate(timeout=100)
+        assert process.returncode == 1
+        assert "4 kept" in out
+        with halfscan("sync", **environment) as process:
+            _, said = process.communicate(timeout=200)
+        assert process.returncode == 2, "it is still away"
+        assert len(said.splitlines()[-1:]) == 1
+        store.kill()
+        store.start()
+        with halfscan("sync", **environment) as process:
+            _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said
+        with halfscan("sync", **environment) as process:
+            out, said = process.communicate(timeout=200)
+        assert (process.returncode, out) == (0, "Nothing waits for the store.\n"), said
+        with halfscan("table", "--json", **environment) as process:
+            out, said = process.communicate(timeout=200)
+        assert len(json.loads(out)) == 4, said
+    assert runs(work / "server" / "server.db") == [("cell", "FINISHED")] * 4 + [("sweep", "FINISHED")]
+
+
+def test_runs_that_stand_twice_are_one_again(small: list[str], work: Path) -> None:
+    """As when a server took a request and its answer was lost."""
+    with halfscan("run", *small, *SWEEP, "qa=none") as process:
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    with sqlite3.connect("mlflow.db") as store:
+        for table in ("runs", "tags"):
+            columns = [row[1] for row in store.execute(f"pragma table_info({table})")]
+            changed = ["'b' || substr(run_uuid, 2)" if name == "run_uuid" else name for name in columns]
+            if table == "runs":
+                changed = ["'RUNNING'" if name == "status" else one for name, one in zip(columns, changed, strict=True)]
+            store.execute(f"insert into {table} select {', '.join(changed)} from {table} where substr(run_uuid, 1, 1) <> 'b'")
+    store.close()
+    with halfscan("finish") as process:
+        _, said = process.communicate(timeout=300)
+    with sqlite3.connect("mlflow.db") as store:
+        query = "select r.status from runs r join tags t on t.run_uuid = r.run_uuid where t.key = 'halfscan.kind' "
+        query += "and t.value = 'cell' and r.lifecycle_stage = 'active'"
+        assert store.execute(query).fetchall() == [("FINISHED",)] * 4, said
+    store.close()
+    assert os.listdir("outputs/sweeps")
