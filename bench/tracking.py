@@ -284,8 +284,8 @@ class Store:
             self.client.log_artifacts(run_id, str(folder), name)
 
     def drop_doubles(self, parent: str) -> None:
-        """Leaves a sweep's cells one run each, the finished one or else the latest: where a server's answer to a request was lost,
-        the request was made again."""
+        """Leaves a sweep's cells one run each, the finished one or else the latest: a request whose answer was lost is made
+        again."""
         with self.talking():
             runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")  # the latest first
             kept: dict[str, Run] = {}

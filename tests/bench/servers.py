@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -102,7 +103,6 @@ class Postgres:
         return f"postgresql://halfscan@127.0.0.1:{self.port}/postgres"
 
     def make(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         if os.getuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self._run("initdb", "-D", str(self.data), "-U", "halfscan", "--auth=trust", "--no-sync")
@@ -127,10 +127,12 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    one = Postgres(folder)
-    one.make()
-    try:
-        yield one
-    finally:
-        one.kill()
+def postgres() -> Iterator[Postgres]:
+    # Not under pytest's own folder, which only its user may enter.
+    with tempfile.TemporaryDirectory(prefix="halfscan-postgres-", ignore_cleanup_errors=True) as folder:
+        one = Postgres(Path(folder))
+        one.make()
+        try:
+            yield one
+        finally:
+            one.kill()
