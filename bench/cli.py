@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -346,7 +349,8 @@ def _run(words: Sequence[str]) -> int:
     sys.argv = ["halfscan run", *words]
     app = hydra.main(version_base="1.3", config_path="pkg://halfscan.configs", config_name="run")(task)
     try:
-        app()
+        with _sigterm_interrupts():
+            app()
     except BaseException as error:
         # Whatever ended the launch: what was planned is closed, so that nothing stays RUNNING in the store.
         _finish_planned()
@@ -356,6 +360,25 @@ def _run(words: Sequence[str]) -> int:
         message = one_line(error) + (f" {one_line(cause)}" if cause and one_line(cause) not in one_line(error) else "")
         raise HalfscanError(message) from error
     return _finish_planned()
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM, as from a queue or a container that stops, ends a sweep as Ctrl-C does: recorded, and with nothing left RUNNING. A
+    second one ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _pair(options: argparse.Namespace) -> int:

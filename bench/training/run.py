@@ -126,7 +126,7 @@ class Run:
         )
         engine.logger.setLevel(logging.CRITICAL)  # what fails is raised, and said once
         clock = time.monotonic()
-        with progress("training", settings.steps - self._step) as advance, _terminated() as stop:
+        with progress("training", settings.steps - self._step) as advance, _warned() as stop:
 
             def end_step() -> None:
                 nonlocal clock
@@ -138,7 +138,7 @@ class Run:
                     engine.terminate()
                 elif stop.is_set():
                     self._save()
-                    raise KeyboardInterrupt
+                    stop.obey()
 
             engine.add_event_handler(Events.ITERATION_STARTED, self._set_learning_rate)
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
@@ -369,18 +369,49 @@ def _deafen(_worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+class _Warning(threading.Event):
+    """Set by a signal that says that the process is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[int, Any] = {}
+        """Signal → what answered it before."""
+        self.number: int = signal.SIGTERM
+
+    def note(self, number: int, frame: object) -> None:
+        """Of a signal."""
+        self.number = number
+        self.set()
+
+    def obey(self) -> None:
+        """Does what would have been done at once: the handler of a queue that starts the job again, or an interruption.
+
+        Raises:
+            KeyboardInterrupt: where nobody answers that signal.
+        """
+        handler = self.before.get(self.number)
+        if self.number != signal.SIGTERM and callable(handler):
+            handler(self.number, None)
+        raise KeyboardInterrupt
+
+
 @contextmanager
-def _terminated() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, so that a step ends and is saved; only the main thread can ask for that."""
-    stop = threading.Event()
+def _warned() -> Iterator[_Warning]:
+    """A warning by SIGTERM, or by the signal of a queue whose job is nearly out of time, so that a step ends and is saved; only
+    the main thread can ask for that."""
+    stop = _Warning()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    for number in map(int, (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)):
+        # A user's signal that nobody waits for keeps its meaning, which is to end the process.
+        if number == signal.SIGTERM or callable(signal.getsignal(number)):
+            stop.before[number] = signal.signal(number, stop.note)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in stop.before.items():
+            signal.signal(number, handler)
 
 
 def _l1(image: Tensor, target: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from halfscan.bench.cli import main
 
 from ..conftest import phantom
-from .running import halfscan, rows_of, run, runs, table
+from .running import OUTSIDE, halfscan, rows_of, run, runs, table
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -42,6 +43,26 @@ def test_a_killed_cell_is_done_again_by_the_same_command(
     assert run(*fragile, *small) == 0
     assert runs() == [("cell", "FINISHED"), ("cell", "FINISHED"), ("sweep", "FINISHED")]
     assert len(table(capsys)) == 2
+
+
+def test_sigterm_ends_a_sweep_as_an_interruption_does(small: list[str], fragile: list[str], work: Path) -> None:
+    """In its second cell: the first one stays, nothing is left running, and the same command goes on."""
+    (work / "outside.py").write_text(
+        OUTSIDE.replace('raise RuntimeError("lost its\\nnerve")', "time.sleep(60)").replace("import os,", "import time, os,")
+    )
+    process = halfscan("run", *fragile, *small, "qa=none")
+    end = time.monotonic() + 100
+    while not (work / "mark").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command goes on where it stopped" in said
+    assert runs() == [("cell", "FINISHED"), ("cell", "KILLED"), ("sweep", "FAILED")]
+    with halfscan("run", *fragile, *small, "qa=none") as process:  # this process may have read the model's source before
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert runs() == [("cell", "FINISHED"), ("cell", "FINISHED"), ("sweep", "FINISHED")]
 
 
 def test_two_processes_at_once_on_a_fresh_store(small: list[str], work: Path) -> None:

@@ -144,6 +144,35 @@ def test_sigterm_ends_a_step_and_saves_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
 
 
+def test_a_queue_s_warning_is_obeyed_once_the_step_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As submitit's handler, which queues the job again and ends it."""
+    training().run(tmp_path / "unbroken")
+    end = module.Run._end_step
+    saved: list[bool] = []
+
+    def warned(run: module.Run, loss: torch.Tensor) -> None:
+        if run._step == 5:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        end(run, loss)
+
+    def queue_again(number: int, frame: object) -> None:
+        saved.append((tmp_path / "broken" / "d" / CHECKPOINT).exists())
+        raise SystemExit(3)
+
+    before = signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(module.Run, "_end_step", warned)
+            with pytest.raises(SystemExit):
+                training().run(tmp_path / "broken")
+        assert signal.getsignal(signal.SIGUSR2) is queue_again
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert saved == [True]
+    training().run(tmp_path / "broken")
+    assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
+
+
 def test_workers_and_a_cache_change_no_number(tmp_path: Path) -> None:
     training().run(tmp_path / "alone")
     trainer = replace(TRAINER, workers=2, cache=str(tmp_path / "cache"))
