@@ -76,7 +76,7 @@ def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Statu
         name = _name(manifest, entry, cell)
         running.try_start(name)
         _measure(cell, config, name, running)
-        deliver(running.store, manifest, entry)
+        deliver(running.store, manifest, entry, running.run_id)
 
     return recorded(manifest, entry, work)
 

@@ -43,8 +43,14 @@ class Kept:
         write_json(folder / _FILE, asdict(self))
 
 
-def deliver(store: Store, manifest: SweepManifest, entry: Entry) -> None:
+def deliver(store: Store, manifest: SweepManifest, entry: Entry, run_id: str | None = None) -> None:
     """Gives the store a cell that is kept on disk, into the run that it has of it already if any; the cell is finished then.
+
+    Args:
+        store: of the sweep.
+        manifest: of the sweep.
+        entry: the cell.
+        run_id: of the cell's run, where that is known to be open.
 
     Raises:
         StoreError: the store is away, or lost the thread; nothing on disk changes, and it can be tried again.
@@ -58,7 +64,7 @@ def deliver(store: Store, manifest: SweepManifest, entry: Entry) -> None:
         raise HalfscanError(f"what {folder} keeps of a cell is damaged ({error}): start its sweep again") from error
     for attempt in range(_TRIES):
         try:
-            run_id = store.start_cell(manifest, entry, kept.name)
+            run_id = run_id or store.start_cell(manifest, entry, kept.name)
             store.log_cell(
                 run_id,
                 config=kept.config,

@@ -88,7 +88,7 @@ def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
 def recipe_flops(recipe: Recipe, root: Path) -> list[Quantity]:
     """How many floating-point operations each volume's reconstruction takes [1]; from disk where they were counted already.
 
-    Some slices of one volume of each shape are rebuilt once more for it; the others of that shape are taken to be alike.
+    A slice of one volume of each shape is rebuilt once more for it; all others of that shape are taken to be alike.
 
     Args:
         recipe: whose images are there.
@@ -146,8 +146,8 @@ class _Reconstructed:
     def _ready(self) -> Recipe:
         return trained(self._recipe, self._root)[0]
 
-    def _batch(self, acquisition: Acquisition, start: int) -> ReconInput:
-        return read_input(self._recipe, acquisition, self._recipe.mask(acquisition), start, start + SLICES_PER_BATCH)
+    def _batch(self, acquisition: Acquisition, start: int, slices: int = SLICES_PER_BATCH) -> ReconInput:
+        return read_input(self._recipe, acquisition, self._recipe.mask(acquisition), start, start + slices)
 
     def work(self, acquisition: Acquisition) -> Callable[[], None]:
         """The whole volume, made ready by the first call: where nothing counts, nothing is called."""
@@ -164,8 +164,8 @@ class _Reconstructed:
         return work
 
     def flops(self, acquisition: Acquisition) -> Quantity:
-        """Of the volume, by its first slices; null where the model does not work while it is counted, which is no failed cell."""
-        ready, batch = self._ready, self._batch(acquisition, 0)
+        """Of the volume, by its first slice; null where the model does not work while it is counted, which is no failed cell."""
+        ready, batch = self._ready, self._batch(acquisition, 0, 1)
 
         def work() -> None:
             solve(ready, batch)
@@ -177,7 +177,7 @@ class _Reconstructed:
             return Quantity.unmeasured("1", f"can't be counted ({type(error).__name__}: {one_line(error)})")
         if counted.value is None:
             return counted
-        return replace(counted, value=counted.value * acquisition.slices / len(batch.kspace))
+        return replace(counted, value=counted.value * acquisition.slices)
 
 
 def _first_of_shape(recipe: Recipe) -> dict[str, Acquisition]:

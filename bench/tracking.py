@@ -48,7 +48,8 @@ _NOTE = "mlflow.note.content"
 _TRIES = 3
 _MARKS_A_TAG = 200
 """Marks are of some twenty characters, and a tag holds 5,000."""
-_PARAMS_A_CALL, _METRICS_A_CALL, _PARAM_LENGTH = 100, 1000, 6000
+_PARAMS_A_CALL, _METRICS_A_CALL, _TAGS_A_CALL, _PARAM_LENGTH = 100, 800, 100, 6000
+"""MLflow takes 100 parameters, 100 tags and 1,000 entries of any kind a call."""
 
 
 def tracking_uri(configured: str | None = None) -> str:
@@ -319,10 +320,13 @@ class Store:
 
     def start_cell(self, manifest: SweepManifest, entry: Entry, name: str) -> str:
         """The cell's run under the sweep's parent: a new one, or the one that a killed or failed try left behind."""
-        left = self.children(manifest.parent_run).get(entry.key)
-        if left is not None:
-            self.resume(left[0])
-            return left[0]
+        with self.talking():
+            left = self._search(f"tags.`mlflow.parentRunId` = '{manifest.parent_run}' and tags.`{_KEY}` = '{entry.key}'")
+        if left:
+            # The finished one first, as `drop_doubles` keeps it.
+            run_id = min(left, key=lambda run: run.info.status != "FINISHED").info.run_id
+            self.resume(run_id)
+            return str(run_id)
         tags = {
             _KIND: "cell",
             _KEY: entry.key,
@@ -373,8 +377,12 @@ class Store:
         training: Mapping[str, Any] | None,
         picture: Path | None,
         tags: Mapping[str, str],
+        resumed: bool = True,
     ) -> None:
-        """Logs a finished cell: parameters, metrics in one batch, the data set with its digest, rows, configuration."""
+        """Logs a finished cell: parameters, metrics and tags in one batch, the data set with its digest, rows, configuration.
+
+        `resumed`: whether the run may hold parameters already.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
@@ -383,14 +391,20 @@ class Store:
         ]
         logged = [Metric(key, value, now, 0) for key, value in metrics(rows).items()]
         logged += [Metric(*point, now, step) for *point, step in _curves(training or {"history": []})]
+        tagged = [RunTag(key, value) for key, value in {**tags, "halfscan.dataset_digest": manifest_digest}.items()]
         with self.talking(), tempfile.TemporaryDirectory() as folder:
-            known = self.client.get_run(run_id).data.params
-            params = [param for param in params if param.key not in known]
-            for start in range(0, len(params), _PARAMS_A_CALL):
-                self.client.log_batch(run_id, params=params[start : start + _PARAMS_A_CALL])
-            for start in range(0, len(logged), _METRICS_A_CALL):
-                self.client.log_batch(run_id, metrics=logged[start : start + _METRICS_A_CALL])
-            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+            if resumed:
+                known = self.client.get_run(run_id).data.params
+                params = [param for param in params if param.key not in known]
+            # As few calls as may be: most of what one takes is its own transaction.
+            parts = max(len(params) / _PARAMS_A_CALL, len(logged) / _METRICS_A_CALL, len(tagged) / _TAGS_A_CALL)
+            for part in range(math.ceil(parts)):
+                self.client.log_batch(
+                    run_id,
+                    metrics=logged[part * _METRICS_A_CALL : (part + 1) * _METRICS_A_CALL],
+                    params=params[part * _PARAMS_A_CALL : (part + 1) * _PARAMS_A_CALL],
+                    tags=tagged[part * _TAGS_A_CALL : (part + 1) * _TAGS_A_CALL],
+                )
             self._log_dataset(run_id, rows[0], manifest_digest)
             write_rows(rows, Path(folder) / ROWS)
             write_json(Path(folder) / "config.json", redact(config))
@@ -422,7 +436,6 @@ class Store:
                 if attempt == _TRIES - 1:
                     raise
                 time.sleep(0.2)
-        self.client.set_tag(run_id, "halfscan.dataset_digest", digest)
 
     def _search(self, query: str, limit: int | None = None) -> list[Run]:
         runs: list[Run] = []

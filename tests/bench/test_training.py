@@ -331,7 +331,7 @@ def test_a_folder_is_filled_volume_by_volume_and_once(tmp_path: Path, workers: i
     for share in shares:
         list(share)
     assert torch.equal(torch.get_rng_state(), state)
-    assert len(list(tmp_path.iterdir())) == len(cached)
+    assert len(list(tmp_path.glob("*.pt"))) == len(cached)
     assert len(cached.prepare()) == 0
     plain = SeededSlices(one.train, one.samplings(), one.maps, 0)
     assert len(plain.prepare()) == 0
