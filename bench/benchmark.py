@@ -12,13 +12,15 @@ import numpy.typing as npt
 from .acquisition import Acquisition
 from .cell import Cell
 from .claims.types import retrospective_evidence
-from .images import MADE_ELSEWHERE, Reconstructed, recipe_images
+from .images import MADE_ELSEWHERE, Reconstructed, make_share, recipe_images
 from .qa.measure import measure_quality
+from .qa.measure import measure_share as measure_quality_share
 from .quantity import Quantity
 from .reconstruction_energy import Cost, recipe_costs
 from .rows import Row, split_scores
 from .sampling.mask import Mask
 from .scan_time.breakdown import break_down
+from .shelf import Shelf
 from .truth import Truth, reference_image
 
 
@@ -34,13 +36,16 @@ class Measured:
     redistributable: bool
 
 
-def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None) -> Iterator[Measured]:
+def measure(
+    cell: Cell, images: Path, advance: Callable[[], None] = lambda: None, shelf: Shelf | None = None
+) -> Iterator[Measured]:
     """Runs a cell: reconstructs its volumes (or finds them in `images`), times their scans and scores them.
 
     Args:
         cell: built and checked.
         images: folder of all saved images.
         advance: called after each volume that was reconstructed.
+        shelf: where reference images are shared between cells; None: each process makes its own.
     """
     recipe = cell.recipe
     quality: list[dict[str, Quantity]] = []
@@ -50,7 +55,7 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
         quality = quality or measure_quality(recipe, images, cell.quality)
         costs = costs or recipe_costs(recipe, images)
         mask = recipe.mask(acquisition)
-        truths = {profile.truth: reference_image(acquisition, profile.truth, recipe.maps) for profile in cell.profiles}
+        truths = {profile.truth: reference_image(acquisition, profile.truth, recipe.maps, shelf) for profile in cell.profiles}
         scores: dict[str, Quantity] = {}
         for profile in cell.profiles:
             scores |= profile.score(truths[profile.truth].image.numpy(), volume.magnitude)
@@ -63,6 +68,24 @@ def measure(cell: Cell, images: Path, advance: Callable[[], None] = lambda: None
             mask=mask,
             redistributable=acquisition.redistributable,
         )
+
+
+def measure_share(cell: Cell, images: Path, share: int, shares: int, shelf: Shelf | None) -> None:
+    """Does ahead what takes long of every `shares`-th volume from number `share` on: `measure` finds it, and gives the same rows.
+
+    Args:
+        cell: built and checked.
+        images: folder of all saved images.
+        share: of this process, from 0 on.
+        shares: how many processes share the volumes.
+        shelf: where reference images are shared.
+    """
+    make_share(cell.recipe, images, share, shares)
+    measure_quality_share(cell.recipe, images, cell.quality, share, shares)
+    if shelf is not None:
+        for acquisition in cell.recipe.acquisitions[share::shares]:
+            for profile in cell.profiles:
+                reference_image(acquisition, profile.truth, cell.recipe.maps, shelf)
 
 
 def _row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from .. import __version__
 from .errors import HalfscanError, one_line
 
 DEFAULT_OUT = "outputs"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has left; nothing is wrong. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"halfscan: {error.strerror}{where}: make room or name another folder; the same command goes on", file=sys.stderr)
+        return 2
 
 
 class _Parser(argparse.ArgumentParser):

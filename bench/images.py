@@ -17,9 +17,12 @@ import torch
 
 from .acquisition import Acquisition
 from .energy.meter import Meter
-from .errors import HalfscanError
+from .errors import HalfscanError, one_line
+from .files import write_json
+from .flops import count_flops
 from .maps import Espirit
 from .operators import sample
+from .quantity import Quantity
 from .reconstruction import Combination, ReconInput, ReconResult, Reconstructor
 from .sampling.mask import Mask
 from .sampling.pattern import Sampling
@@ -85,6 +88,8 @@ class Reconstructed:
     mask_hash: str
     seconds_per_slice: float | None
     """None where the image was made elsewhere."""
+    flops: Quantity | None = None
+    """[1] floating-point operations of the volume, counted as the model warmed up on it; None of volumes that did not."""
 
     @property
     def magnitude(self) -> npt.NDArray[np.float32]:
@@ -106,8 +111,26 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
     if not _intact(folder, len(recipe.acquisitions)):
         shutil.rmtree(folder, ignore_errors=True)
         _make(recipe, folder, advance)
-    for index, record in enumerate(json.loads((folder / "record.json").read_text("utf-8"))):
-        yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **record)
+    for index, record in enumerate(_records(folder)):
+        known = {name: value for name, value in record.items() if name != "flops"}
+        yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **known, flops=_flops(record))
+
+
+def warm_up_flops(recipe: Recipe, root: Path) -> Quantity | None:
+    """Floating-point operations [1] of the first volume; None where it was no warm-up, or is not there."""
+    try:
+        return _flops(_records(root / recipe.digest)[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((folder / "record.json").read_text("utf-8"))
+    return found
+
+
+def _flops(record: dict[str, Any]) -> Quantity | None:
+    return None if record.get("flops") is None else Quantity(**record["flops"])
 
 
 def weights_folder(images: Path) -> Path:
@@ -143,17 +166,13 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         records = []
-        for index, acquisition in enumerate(recipe.acquisitions):
-            volume = reconstruct(recipe, acquisition, recipe.mask(acquisition), warm_up=index == 0)
-            np.save(draft / f"{index:05d}.npy", volume.image)
-            records.append(
-                {
-                    "kind": volume.kind,
-                    "combination": volume.combination,
-                    "mask_hash": volume.mask_hash,
-                    "seconds_per_slice": volume.seconds_per_slice,
-                }
-            )
+        warm = False
+        for index in range(len(recipe.acquisitions)):
+            record = _taken(_parts(folder), index, draft)
+            if record is None:
+                record = _write_volume(recipe, index, draft, warm_up=not warm)
+                warm = True
+            records.append(record)
             advance()
         if training is not None:
             (draft / TRAINING).write_text(json.dumps(training), encoding="utf-8")
@@ -165,9 +184,81 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
             if not (folder / "record.json").exists():
                 raise
     except OSError as error:
-        raise HalfscanError(f"can't save images in {folder.parent}: {error.strerror}; set out= to a folder with space") from error
+        raise _unsaved(folder, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(_parts(folder), ignore_errors=True)
+
+
+def make_share(recipe: Recipe, root: Path, share: int, shares: int) -> None:
+    """Reconstructs every `shares`-th volume from number `share` on, for `recipe_images` to find; what is there stays.
+
+    Args:
+        recipe: what to reconstruct.
+        root: folder of all saved images.
+        share: of this process, from 0 on.
+        shares: how many there are.
+
+    Raises:
+        HalfscanError: the folder can't be written.
+    """
+    folder = root / recipe.digest
+    parts = _parts(folder)
+    missing = [
+        index
+        for index in range(share, len(recipe.acquisitions), shares)
+        if not (parts / f"{index:05d}.json").exists() and not folder.exists()
+    ]
+    if not missing:
+        return
+    ready, _ = trained(recipe, root)
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        for count, index in enumerate(missing):
+            draft = parts / f"{index:05d}.{os.getpid()}.part"
+            draft.mkdir(exist_ok=True)
+            record = _write_volume(ready, index, draft, warm_up=count == 0)
+            (draft / f"{index:05d}.npy").replace(parts / f"{index:05d}.npy")
+            draft.rmdir()
+            # Written last: it says that the volume is whole.
+            write_json(parts / f"{index:05d}.json", record)
+    except OSError as error:
+        raise _unsaved(folder, error) from error
+
+
+def _parts(folder: Path) -> Path:
+    """Where volumes wait that processes share out between them."""
+    return folder.with_name(f"{folder.name}.parts")
+
+
+def _write_volume(recipe: Recipe, index: int, folder: Path, *, warm_up: bool) -> dict[str, Any]:
+    """Reconstructs one volume into a folder; what is to be recorded of it."""
+    acquisition = recipe.acquisitions[index]
+    volume = reconstruct(recipe, acquisition, recipe.mask(acquisition), warm_up=warm_up)
+    np.save(folder / f"{index:05d}.npy", volume.image)
+    return {
+        "kind": volume.kind,
+        "combination": volume.combination,
+        "mask_hash": volume.mask_hash,
+        "seconds_per_slice": volume.seconds_per_slice,
+        "flops": None if volume.flops is None else volume.flops.as_dict(),
+    }
+
+
+def _taken(parts: Path, index: int, folder: Path) -> dict[str, Any] | None:
+    """The record of a volume that another process made, its image put into the folder; None where none did, or it is damaged."""
+    image = parts / f"{index:05d}.npy"
+    try:
+        record: dict[str, Any] = json.loads((parts / f"{index:05d}.json").read_text("utf-8"))
+        np.load(image, mmap_mode="r")
+        image.replace(folder / image.name)
+    except (OSError, ValueError, EOFError):
+        return None
+    return record
+
+
+def _unsaved(folder: Path, error: OSError) -> HalfscanError:
+    return HalfscanError(f"can't save images in {folder.parent}: {error.strerror}; set out= to a folder with space")
 
 
 def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up: bool = False) -> Reconstructed:
@@ -179,8 +270,11 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
     starts = range(0, acquisition.slices, SLICES_PER_BATCH)
     batches = [read_input(recipe, acquisition, mask, start, start + SLICES_PER_BATCH) for start in starts]
     with torch.inference_mode():
+        flops = None
         if warm_up:
-            solve(recipe, batches[0])
+            flops = flops_of(lambda: solve(recipe, batches[0]), acquisition.slices / len(batches[0].kspace))
+            if flops.value is None:
+                solve(recipe, batches[0])  # it may not have worked while it was counted
         begin = now(recipe.device)
         results = [solve(recipe, batch) for batch in batches]
         seconds = now(recipe.device) - begin
@@ -193,7 +287,18 @@ def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up
         combination=results[0].combination,
         mask_hash=mask.hash,
         seconds_per_slice=None if elsewhere else seconds / acquisition.slices,
+        flops=None if elsewhere else flops,
     )
+
+
+def flops_of(work: Callable[[], object], times: float) -> Quantity:
+    """Floating-point operations [1] of so many times some work; null where it does not work while they are counted."""
+    try:
+        counted = count_flops(work)
+    except Exception as error:
+        # Compiled networks and operations of one's own may refuse PyTorch's counter: that is no failed cell.
+        return Quantity.unmeasured("1", f"can't be counted ({type(error).__name__}: {one_line(error)})")
+    return counted if counted.value is None else replace(counted, value=counted.value * times)
 
 
 def read_input(recipe: Recipe, acquisition: Acquisition, mask: Mask, start: int = 0, stop: int | None = None) -> ReconInput:

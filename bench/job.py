@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from .acquisition import manifest_digest
-from .benchmark import Measured, measure
+from .benchmark import Measured, measure, measure_share
 from .cell import Cell, build_cell
 from .errors import HalfscanError, StoreError, one_line
 from .images import TRAINING
@@ -29,6 +29,7 @@ from .privacy import may_name, redact
 from .progress import progress
 from .registry import with_local_weights
 from .rows import Row, write_rows
+from .shelf import Shelf
 from .tracking import ROWS, Store
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,17 @@ def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Statu
     return recorded(manifest, entry, work)
 
 
+def run_share(config: DictConfig, manifest: SweepManifest, entry: Entry) -> str | None:
+    """Does a share of one cell's volumes ahead of the cell; returns why not, for the cell itself then does them all."""
+    try:
+        cell = build_cell(with_local_weights(config))
+        _ready_torch(cell)
+        measure_share(cell, manifest.images, config.share, config.shares, _shelf(config, manifest))
+    except Exception as error:
+        return one_line(error)
+    return None
+
+
 def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], None]) -> Status:
     """Does a cell's work, which closes its run where all went well, and records how it ended, on disk and in the store.
 
@@ -122,19 +134,15 @@ def _close(store: Store, run_id: str | None, state: str) -> None:
 
 def _measure(cell: Cell, config: DictConfig, name: str, running: Running) -> None:
     """Fills the cell's folder with rows, views, picture, and what the store is to hold of them."""
-    import torch
-
     manifest, entry = running.manifest, running.entry
 
-    # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(cell.recipe.threads)
-    torch.use_deterministic_algorithms(True)
+    _ready_torch(cell)
     folder = manifest.cell_folder(entry)
     folder.mkdir(parents=True, exist_ok=True)
     acquisitions = cell.recipe.acquisitions
+    shelf = _shelf(config, manifest)
     with progress(cell.recipe.model_name, len(acquisitions)) as advance:
-        volumes = list(measure(cell, manifest.images, advance))
+        volumes = list(measure(cell, manifest.images, advance, shelf))
     write_rows([volume.row for volume in volumes], folder / ROWS)
     write_views(volumes, folder / VIEWS)
     plain: Any = OmegaConf.to_container(config, resolve=True)
@@ -150,6 +158,20 @@ def _measure(cell: Cell, config: DictConfig, name: str, running: Running) -> Non
         seconds=running.seconds,
     ).write(folder)
     running.kept = True
+
+
+def _ready_torch(cell: Cell) -> None:
+    """Makes torch give the same numbers wherever a cell runs."""
+    import torch
+
+    # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(cell.recipe.threads)
+    torch.use_deterministic_algorithms(True)
+
+
+def _shelf(config: DictConfig, manifest: SweepManifest) -> Shelf:
+    return Shelf(Path(manifest.out) / "references", int(1e9 * max(0.0, config.references_gb)))
 
 
 def _training_record(cell: Cell, images: Path) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,10 +14,8 @@ import torch
 from .acquisition import Acquisition
 from .energy.record import EnergyRecord, unmeasured_energy
 from .energy.wall import WallMeter
-from .errors import one_line
 from .files import write_json
-from .flops import count_flops
-from .images import MADE_ELSEWHERE, SLICES_PER_BATCH, TRAINING, Recipe, now, read_input, solve, trained
+from .images import MADE_ELSEWHERE, SLICES_PER_BATCH, TRAINING, Recipe, flops_of, now, read_input, solve, trained, warm_up_flops
 from .network import Trainable
 from .quantity import Quantity
 from .reconstruction import ReconInput
@@ -88,7 +86,8 @@ def recipe_energy(recipe: Recipe, root: Path) -> list[EnergyRecord]:
 def recipe_flops(recipe: Recipe, root: Path) -> list[Quantity]:
     """How many floating-point operations each volume's reconstruction takes [1]; from disk where they were counted already.
 
-    A slice of one volume of each shape is rebuilt once more for it; all others of that shape are taken to be alike.
+    Those of the cell's warm-up were counted as it ran; of another shape a slice is rebuilt once more for it. All other volumes of
+    a shape are taken to be alike.
 
     Args:
         recipe: whose images are there.
@@ -101,8 +100,12 @@ def recipe_flops(recipe: Recipe, root: Path) -> list[Quantity]:
         return [Quantity.unmeasured("1", MADE_ELSEWHERE)] * len(recipe.acquisitions)
     path = root / recipe.digest / "flops.json"
     if not path.exists():
-        reconstructed = _Reconstructed(recipe, root)
-        write_json(path, {shape: reconstructed.flops(one).as_dict() for shape, one in _first_of_shape(recipe).items()})
+        reconstructed, warm = _Reconstructed(recipe, root), warm_up_flops(recipe, root)
+        counted = {}
+        for shape, one in _first_of_shape(recipe).items():
+            known = warm if one is recipe.acquisitions[0] else None
+            counted[shape] = (known or reconstructed.flops(one)).as_dict()
+        write_json(path, counted)
     found = {shape: Quantity(**content) for shape, content in json.loads(path.read_text("utf-8")).items()}
     return [found[_shape(acquisition)] for acquisition in recipe.acquisitions]
 
@@ -165,19 +168,8 @@ class _Reconstructed:
 
     def flops(self, acquisition: Acquisition) -> Quantity:
         """Of the volume, by its first slice; null where the model does not work while it is counted, which is no failed cell."""
-        ready, batch = self._ready, self._batch(acquisition, 0, 1)
-
-        def work() -> None:
-            solve(ready, batch)
-
-        try:
-            counted = count_flops(work)
-        except Exception as error:
-            # Compiled networks and operations of one's own may refuse PyTorch's counter, and the images are there already.
-            return Quantity.unmeasured("1", f"can't be counted ({type(error).__name__}: {one_line(error)})")
-        if counted.value is None:
-            return counted
-        return replace(counted, value=counted.value * acquisition.slices)
+        batch = self._batch(acquisition, 0, 1)
+        return flops_of(lambda: solve(self._ready, batch), acquisition.slices)
 
 
 def _first_of_shape(recipe: Recipe) -> dict[str, Acquisition]:

@@ -39,6 +39,16 @@ class Plan:
     remaining: tuple[Entry, ...]
     """Cells that are not finished yet."""
 
+    def shared(self, shares: int) -> list[tuple[Entry, int]]:
+        """The jobs that do shares of each cell's volumes ahead of it; none where a cell is one job.
+
+        Raises:
+            HalfscanError: a number of shares that is none.
+        """
+        if shares < 1:
+            raise HalfscanError(f"shares={shares} must be at least 1")
+        return [(entry, share) for entry in self.remaining for share in range(shares)] if shares > 1 else []
+
     def packed(self, size: int) -> list[Entry]:
         """The first cell of each job, where a job does so many cells one after the other.
 

@@ -16,13 +16,18 @@ def task(config: DictConfig) -> None:
     from hydra import compose
     from hydra.core.hydra_config import HydraConfig
 
-    from .job import run_cell
+    from .job import run_cell, run_share
     from .manifest import read_manifest
     from .workers import own_gpu
 
     hydra = HydraConfig.get()
     manifest = read_manifest(Path(hydra.sweep.dir))
-    first = manifest.entry(hydra.overrides.task)
+    first = manifest.entry([word for word in hydra.overrides.task if not word.startswith("share=")])
+    if config.share is not None:
+        with own_gpu(config.device, hydra.launcher._target_):
+            if why := run_share(config, manifest, first):
+                log.error("share %d of cell %s: %s", config.share, " ".join(first.overrides), why)
+        return
     with own_gpu(config.device, hydra.launcher._target_):
         for entry in manifest.pack(first):
             cell = config if entry == first else compose("run", list(entry.overrides))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -13,6 +15,8 @@ from .acquisition import Acquisition, TruthKind
 from .maps import Espirit
 from .operators import centre_crop, combine, root_sum_of_squares, to_image
 from .reconstruction import Combination
+from .shelf import Shelf
+from .sources import source_hash
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +31,7 @@ class Truth:
 
 
 @lru_cache(maxsize=128)
-def reference_image(acquisition: Acquisition, combination: Combination, maps: Espirit) -> Truth:
+def reference_image(acquisition: Acquisition, combination: Combination, maps: Espirit, shelf: Shelf | None = None) -> Truth:
     """Noise-free k-space or the mean of other repetitions where it exists, else the full k-space, combined as the metric
     profile names.
 
@@ -35,15 +39,31 @@ def reference_image(acquisition: Acquisition, combination: Combination, maps: Es
         acquisition: the volume.
         combination: `rss`, or `mvue` with maps estimated from the truth's own central lines.
         maps: the estimator for `mvue`.
+        shelf: where processes share what takes long, the combination by maps; None: each makes its own.
     """
     kspace = torch.from_numpy((acquisition.truth or acquisition.kspace).read_stack())
+    lines = acquisition.acquired.nonzero()[0]
+    region = (int(lines[0]), int(lines[-1]) + 1)
     if combination == "rss":
         image = root_sum_of_squares(to_image(kspace))
+    elif shelf is None:
+        image = _combined(kspace, region, maps)
     else:
-        lines = acquisition.acquired.nonzero()[0]
-        image = combine(to_image(kspace), maps(kspace, (int(lines[0]), int(lines[-1]) + 1))).abs()
+        image = torch.from_numpy(shelf.get(_digest(kspace, region, maps), lambda: _combined(kspace, region, maps).numpy()))
     return Truth(
         image=centre_crop(image, acquisition.field_of_view),
         source=acquisition.truth_kind if acquisition.truth else "full_kspace",
         shares_noise=acquisition.truth is None,
     )
+
+
+def _combined(kspace: Tensor, region: tuple[int, int], maps: Espirit) -> Tensor:
+    return combine(to_image(kspace), maps(kspace, region)).abs()
+
+
+def _digest(kspace: Tensor, region: tuple[int, int], maps: Espirit) -> str:
+    """SHA-256 over all that decides a combination: samples, region, estimator, threads that add in their own order, and code."""
+    made = [list(kspace.shape), str(kspace.dtype), region, asdict(maps), torch.get_num_threads(), source_hash(__name__)]
+    content = hashlib.sha256(json.dumps(made).encode())
+    content.update(kspace.contiguous().numpy().data)
+    return content.hexdigest()

@@ -38,6 +38,9 @@ class Run:
     device: str = MISSING
     threads: int = MISSING
     pack: int = MISSING
+    shares: int = MISSING
+    share: int | None = None
+    references_gb: float = MISSING
     out: str = MISSING
     tracking: Tracking = field(default_factory=Tracking)
 

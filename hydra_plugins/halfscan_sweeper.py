@@ -38,8 +38,10 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
                 master.hydra.sweep.dir = folder
             # Quoted for Hydra's grammar, in which a folder may otherwise end at a comma, a quote or a brace.
             quoted = folder.replace("'", r"\'").replace("${", r"\${")
+            where = f"hydra.sweep.dir='{quoted}'"
             firsts = plan.packed(master.pack)
-            return self._launch([[*entry.overrides, f"hydra.sweep.dir='{quoted}'"] for entry in firsts])
+            self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
+            return self._launch([[*entry.overrides, where] for entry in firsts])
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Any]:
         assert self.launcher is not None

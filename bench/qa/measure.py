@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,51 @@ def measure_quality(recipe: Recipe, images: Path, measures: Quality | Skipped) -
     """
     if isinstance(measures, Skipped):
         return [{} for _ in recipe.acquisitions]
-    stated = json.dumps(_stated(recipe, measures), sort_keys=True)
-    path = images / recipe.digest / f"qa-{hashlib.sha256(stated.encode()).hexdigest()[:16]}.json"
+    path = images / recipe.digest / _name(recipe, measures)
     if (kept := _kept(path, len(recipe.acquisitions))) is not None:
         return kept
+    parts = _parts(recipe, images)
+    found: dict[int, dict[str, Quantity]] = {}
+    for index in range(len(recipe.acquisitions)):
+        if (shared := _kept(parts / f"{index:05d}-{path.name}", 1)) is not None:
+            found[index] = shared[0]
+    found |= _measured(recipe, images, measures, [index for index in range(len(recipe.acquisitions)) if index not in found])
+    ordered = [found[index] for index in range(len(recipe.acquisitions))]
+    _write(path, ordered)
+    shutil.rmtree(parts, ignore_errors=True)
+    return ordered
+
+
+def measure_share(recipe: Recipe, images: Path, measures: Quality | Skipped, share: int, shares: int) -> None:
+    """Measures every `shares`-th volume from number `share` on, for `measure_quality` to find."""
+    if isinstance(measures, Skipped):
+        return
+    name, parts = _name(recipe, measures), _parts(recipe, images)
+    for index in range(share, len(recipe.acquisitions), shares):
+        path = parts / f"{index:05d}-{name}"
+        if _kept(path, 1) is None:
+            _write(path, [_measured(recipe, images, measures, [index])[index]])
+
+
+def _parts(recipe: Recipe, images: Path) -> Path:
+    return images / f"{recipe.digest}.qa-parts"
+
+
+def _name(recipe: Recipe, measures: Quality) -> str:
+    stated = json.dumps(_stated(recipe, measures), sort_keys=True)
+    return f"qa-{hashlib.sha256(stated.encode()).hexdigest()[:16]}.json"
+
+
+def _write(path: Path, found: list[dict[str, Quantity]]) -> None:
+    write_json(path, [{name: value.as_dict() for name, value in one.items()} for one in found])
+
+
+def _measured(recipe: Recipe, images: Path, measures: Quality, volumes: list[int]) -> dict[int, dict[str, Quantity]]:
+    if not volumes:
+        return {}
     ready, _ = trained(recipe, images)
     with torch.inference_mode():
-        found = [measures.measure(_volume(ready, one)) for one in recipe.acquisitions]
-    write_json(path, [{name: value.as_dict() for name, value in one.items()} for one in found])
-    return found
+        return {index: measures.measure(_volume(ready, recipe.acquisitions[index])) for index in volumes}
 
 
 def _stated(recipe: Recipe, measures: Quality) -> dict[str, Any]:

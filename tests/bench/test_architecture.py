@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     ["errors"],
     ["quantity", "identity", "sources", "progress", "files", "scores"],
+    ["shelf"],
     ["acquisition", "splits"],
     ["sampling"],
     ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],

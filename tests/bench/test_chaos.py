@@ -102,6 +102,7 @@ needs_postgres = pytest.mark.skipif(
 )
 
 
+@pytest.mark.services
 @needs_postgres
 def test_five_kills(small: list[str], work: Path) -> None:
     killed = chaos(work, small, 5, seed=1)

@@ -15,6 +15,7 @@ LAUNCHERS = {
     "joblib": ("joblib", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
     "cores": ("joblib", ["hydra/launcher=cores", "threads=1"]),
     "cores in packs": ("joblib", ["hydra/launcher=cores", "pack=3"]),
+    "cores in shares": ("joblib", ["hydra/launcher=cores", "threads=1", "shares=2"]),
     "submitit_local": ("submitit", ["hydra/launcher=submitit_local"]),
     "slurm": ("submitit", ["hydra/launcher=slurm"]),
     "slurm in packs": ("submitit", ["hydra/launcher=slurm", "pack=12"]),
@@ -38,7 +39,9 @@ def launcher(name: str) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize("name", LAUNCHERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.services if name.startswith(("slurm", "ray")) else []) for name in LAUNCHERS]
+)
 def test_rows_do_not_depend_on_the_launcher(name: str, small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     basic, other = work / "basic", work / "other"
     words = launcher(name)

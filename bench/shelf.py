@@ -1,0 +1,70 @@
+"""A folder of arrays that cells share by the digest of what they are made from: many may write, and it stays below a size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .files import whole_file
+
+_ROOM = 0.8
+"""What is left after making room, as a share of the limit: not every write shall have to make some."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One folder.
+
+    Args:
+        folder: made when something is first put there.
+        limit: its size in bytes; 0: nothing is kept.
+    """
+
+    folder: Path
+    limit: int
+
+    def get(self, digest: str, make: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """What lies there under a digest, or else what is made now; what was used least lately makes room for it.
+
+        A disk that is full or can't be written costs time and nothing else.
+        """
+        path = self.folder / f"{digest}.npy"
+        try:
+            found: npt.NDArray[np.float32] = np.load(path)
+        except (OSError, ValueError, EOFError):
+            # Not there, or cut short by a lost machine.
+            found = make()
+            with suppress(OSError):
+                self._put(path, found)
+        else:
+            with suppress(OSError):
+                os.utime(path)
+        return found
+
+    def _put(self, path: Path, array: npt.NDArray[np.float32]) -> None:
+        if array.nbytes > self.limit:
+            return
+        self._make_room(array.nbytes)
+        with whole_file(path) as draft, draft.open("wb") as file:
+            np.save(file, array)
+
+    def _make_room(self, needed: int) -> None:
+        files = []
+        for path in self.folder.glob("*.npy"):
+            with suppress(OSError):  # another process made room, too
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
+        total = needed + sum(size for _, size, _ in files)
+        if total <= self.limit:
+            return
+        for _, size, path in sorted(files):
+            path.unlink(missing_ok=True)
+            total -= size
+            if total <= _ROOM * self.limit:
+                return
