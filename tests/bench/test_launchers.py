@@ -39,9 +39,10 @@ def launcher(name: str) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.services if name.startswith(("slurm", "ray")) else []) for name in LAUNCHERS]
-)
+MARKS = {"slurm": pytest.mark.trials, "slurm in packs": pytest.mark.services, "ray": pytest.mark.services}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in LAUNCHERS])
 def test_rows_do_not_depend_on_the_launcher(name: str, small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     basic, other = work / "basic", work / "other"
     words = launcher(name)
