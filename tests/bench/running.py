@@ -28,13 +28,15 @@ BRAINS = [
 OUTSIDE = '''
 import os, signal
 from pathlib import Path
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 from halfscan.models.zero_filled import ZeroFilled
 
 class Fragile(ZeroFilled):
     """Fails or dies once, in the cell that is undersampled most."""
     def __call__(self, data):
         mark = Path("mark")
-        if data.mask.float().mean() < 0.55 and not mark.exists():
+        counted = _get_current_dispatch_mode() is not None  # what fails then is done again uncounted
+        if data.mask.float().mean() < 0.55 and not mark.exists() and not counted:
             mark.touch()
             if os.environ.get("FRAGILE") == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)

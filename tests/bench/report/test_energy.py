@@ -102,7 +102,7 @@ def test_the_page_says_why_there_is_no_net(rich: Sweep) -> None:
 
 def test_the_page_follows_the_sites_own_books(rich: Sweep) -> None:
     text = Page(report_page(rich.closed.record, Books.composed(["grid=de"]))).section("energy").text
-    assert "DE 381 g/kWh for the scanner" in text
+    assert "DE 381 g/kWh (Ember / Our World in Data, lifecycle, 2023) for the scanner" in text
     assert "DE" not in rich.page.section("energy").text
 
 
