@@ -48,6 +48,8 @@ def measure_share(recipe: Recipe, images: Path, measures: Quality | Skipped, sha
     if isinstance(measures, Skipped):
         return
     name, parts = _name(recipe, measures), _parts(recipe, images)
+    if _kept(images / recipe.digest / name, len(recipe.acquisitions)) is not None:
+        return
     for index in range(share, len(recipe.acquisitions), shares):
         path = parts / f"{index:05d}-{name}"
         if _kept(path, 1) is None:

@@ -11,6 +11,7 @@ from halfscan.bench.benchmark import measure, measure_share
 from halfscan.bench.cell import build_cell
 from halfscan.bench.cli import main
 from halfscan.bench.configuration import compose_run
+from halfscan.bench.qa import measure as quality
 from halfscan.bench.rows import to_table, without_times
 from halfscan.bench.shelf import Shelf
 
@@ -19,8 +20,10 @@ from .test_reconstruction_energy import PARTS, SINGLE
 pytestmark = pytest.mark.usefixtures("work")
 
 
-def test_what_shares_did_is_not_done_again(small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell = build_cell(compose_run([*small, "model=sense", "energy=none"], [*PARTS, *SINGLE]))
+@pytest.mark.parametrize("qa", ["none", "standard"])
+def test_what_shares_did_is_not_done_again(qa: str, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ["qa.replicas=4"] if qa == "standard" else []
+    cell = build_cell(compose_run([*small, "model=sense", "energy=none", f"qa={qa}", *few], [*PARTS, *SINGLE]))
     alone = [one.row for one in measure(cell, tmp_path / "alone" / "images")]
     images, shelf = tmp_path / "shared" / "images", Shelf(tmp_path / "references", 10**9)
     for share in (0, 1, 1):  # one of them twice
@@ -28,11 +31,12 @@ def test_what_shares_did_is_not_done_again(small: list[str], tmp_path: Path, mon
     assert len(list(images.glob("*.parts/*.npy"))) == len(alone) == 2
     with monkeypatch.context() as patch:
         patch.setattr(module, "reconstruct", None)
+        patch.setattr(quality, "_volume", None)
         shared = [one.row for one in measure(cell, images, shelf=shelf)]
     assert without_times(to_table(shared)) == without_times(to_table(alone))
-    assert not list(images.glob("*.parts"))
+    assert not list(images.glob("*parts"))
     measure_share(cell, images, 0, 2, shelf)
-    assert not list(images.glob("*.parts")), "the cell is done"
+    assert not list(images.glob("*parts")), "the cell is done"
 
 
 def test_a_share_that_was_cut_short_is_done_by_the_cell(small: list[str], tmp_path: Path) -> None:
