@@ -148,7 +148,7 @@ def test_a_queue_s_warning_is_obeyed_once_the_step_is_saved(tmp_path: Path, monk
     """As submitit's handler, which queues the job again and ends it."""
     training().run(tmp_path / "unbroken")
     end = module.Run._end_step
-    saved: list[bool] = []
+    saved: list[int] = []
 
     def warned(run: module.Run, loss: torch.Tensor) -> None:
         if run._step == 5:
@@ -156,7 +156,7 @@ def test_a_queue_s_warning_is_obeyed_once_the_step_is_saved(tmp_path: Path, monk
         end(run, loss)
 
     def queue_again(number: int, frame: object) -> None:
-        saved.append((tmp_path / "broken" / "d" / CHECKPOINT).exists())
+        saved.append(torch.load(tmp_path / "broken" / "d" / CHECKPOINT, weights_only=True)["step"])
         raise SystemExit(3)
 
     before = signal.signal(signal.SIGUSR2, queue_again)
@@ -168,7 +168,7 @@ def test_a_queue_s_warning_is_obeyed_once_the_step_is_saved(tmp_path: Path, monk
         assert signal.getsignal(signal.SIGUSR2) is queue_again
     finally:
         signal.signal(signal.SIGUSR2, before)
-    assert saved == [True]
+    assert saved == [5]
     training().run(tmp_path / "broken")
     assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
 

@@ -21,11 +21,11 @@ def counted(method: str, joules: float, training: dict[str, Any] | None = None) 
 
 
 def test_the_worst_method_of_all_volumes() -> None:
-    added = {"method": "integrated_power"}
-    rows = CellRows(to_table([counted("measured_counter", 10.0), counted("integrated_power", 30.0, added)]))
+    added = {"method": "literature"}
+    rows = CellRows(to_table([counted("integrated_power", 10.0), counted("literature", 30.0, added)]))
     found = exam_of(rows, "full")
-    assert (found.reconstruction.value, found.reconstruction.method) == (20.0, "integrated_power")
-    assert (found.training.value, found.training.method) == (5.0, "integrated_power")
+    assert (found.reconstruction.value, found.reconstruction.method) == (20.0, "literature")
+    assert (found.training.value, found.training.method) == (5.0, "literature")
 
 
 def test_rows_that_do_not_say_how_their_training_was_counted() -> None:
