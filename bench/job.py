@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +30,7 @@ from .progress import progress
 from .registry import with_local_weights
 from .rows import Row, write_rows
 from .shelf import Shelf
-from .tracking import ROWS, Store
+from .tracking import ROWS, Opened, Store
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Running:
     store: Store
     manifest: SweepManifest
     entry: Entry
-    run_id: str | None = None
+    run: Opened | None = None
     begun: float = field(default_factory=time.monotonic)
     kept: bool = False
     """Whether all that the store is to hold lies on disk."""
@@ -54,17 +54,21 @@ class Running:
         """Since the cell was begun."""
         return time.monotonic() - self.begun
 
-    def start(self, name: str) -> str:
-        """Opens the cell's run; returns its id."""
-        self.run_id = self.store.start_cell(self.manifest, self.entry, name)
-        return self.run_id
-
-    def try_start(self, name: str) -> None:
+    def start(self, name: str) -> None:
         """Opens the cell's run where the store answers; work goes on where it does not."""
         try:
-            self.start(name)
+            self.run = self.store.start_cell(self.manifest, self.entry, name)
         except StoreError as error:
             log.warning("%s; the cell's rows are kept on disk", error)
+
+    def finish(self, rows: Sequence[Row], kept: Kept) -> None:
+        """Keeps the cell on disk, then gives it to the store."""
+        folder = self.manifest.cell_folder(self.entry)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(rows, folder / ROWS)
+        kept.write(folder)
+        self.kept = True
+        deliver(self.store, self.manifest, self.entry, self.run)
 
 
 def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
@@ -74,10 +78,8 @@ def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Statu
         cell = build_cell(with_local_weights(config))
         if cell.key != entry.key:
             raise HalfscanError("code, data or configuration changed after the sweep was planned: start it again")
-        name = _name(manifest, entry, cell)
-        running.try_start(name)
-        _measure(cell, config, name, running)
-        deliver(running.store, manifest, entry, running.run_id)
+        running.start(_name(manifest, entry, cell))
+        _measure(cell, config, running)
 
     return recorded(manifest, entry, work)
 
@@ -104,7 +106,7 @@ def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], No
         work(running)
         status = Status(state="finished", seconds=running.seconds)
     except (KeyboardInterrupt, SystemExit):
-        _close(running.store, running.run_id, "KILLED")
+        _close(running, "KILLED")
         manifest.set_status(entry, Status(state="killed", reason="interrupted: the same command runs it again"))
         raise
     except Exception as error:
@@ -116,26 +118,25 @@ def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], No
                 state="kept", reason=f"{one_line(error)}; `halfscan sync` brings its rows in", seconds=running.seconds
             )
         else:
-            _close(running.store, running.run_id, "FAILED")
+            _close(running, "FAILED")
             status = Status(state="failed", reason=kind + one_line(root))
     manifest.set_status(entry, status)
     return status
 
 
-def _close(store: Store, run_id: str | None, state: str) -> None:
+def _close(running: Running, state: str) -> None:
     """Closes the run of a cell that did not finish; where the store itself is gone, `halfscan finish` does it later."""
-    if run_id is None:
+    if running.run is None:
         return
     try:
-        store.end(run_id, state)
+        running.store.end(running.run.run_id, state)
     except HalfscanError as error:
         log.error("%s", error)
 
 
-def _measure(cell: Cell, config: DictConfig, name: str, running: Running) -> None:
-    """Fills the cell's folder with rows, views, picture, and what the store is to hold of them."""
+def _measure(cell: Cell, config: DictConfig, running: Running) -> None:
+    """Fills the cell's folder with rows, views, picture, and what the store is to hold of them; and gives it that."""
     manifest, entry = running.manifest, running.entry
-
     _ready_torch(cell)
     folder = manifest.cell_folder(entry)
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,21 +144,20 @@ def _measure(cell: Cell, config: DictConfig, name: str, running: Running) -> Non
     shelf = _shelf(config, manifest)
     with progress(cell.recipe.model_name, len(acquisitions)) as advance:
         volumes = list(measure(cell, manifest.images, advance, shelf))
-    write_rows([volume.row for volume in volumes], folder / ROWS)
     write_views(volumes, folder / VIEWS)
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    for name in ("hydra", "claims"):  # claims are the sweep's, not the cell's
-        plain.pop(name, None)
-    Kept(
-        name=name,
+    for foreign in ("hydra", "claims"):  # claims are the sweep's, not the cell's
+        plain.pop(foreign, None)
+    kept = Kept(
+        name=_name(manifest, entry, cell),
         config=redact(plain),
         manifest_digest=manifest_digest(acquisitions),
         training=_training_record(cell, manifest.images),
         picture=_picture(volumes, cell, folder / PICTURE) is not None,
         tags=_tags(cell, volumes),
         seconds=running.seconds,
-    ).write(folder)
-    running.kept = True
+    )
+    running.finish([volume.row for volume in volumes], kept)
 
 
 def _ready_torch(cell: Cell) -> None:

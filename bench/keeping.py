@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from .files import write_json
 from .manifest import Entry, Status, SweepManifest
 from .pictures import PICTURE
 from .rows import read_rows
-from .tracking import ROWS, Store
+from .tracking import ROWS, Opened, Store
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +37,22 @@ class Kept:
     tags: Mapping[str, str]
     seconds: float
     """That the cell took."""
+    sweep_files: Sequence[str] = ()
+    """Of the sweep's folder, which its parent run is to hold."""
 
     def write(self, folder: Path) -> None:
         """Keeps it in a cell's folder."""
         write_json(folder / _FILE, asdict(self))
 
 
-def deliver(store: Store, manifest: SweepManifest, entry: Entry, run_id: str | None = None) -> None:
+def deliver(store: Store, manifest: SweepManifest, entry: Entry, run: Opened | None = None) -> None:
     """Gives the store a cell that is kept on disk, into the run that it has of it already if any; the cell is finished then.
 
     Args:
         store: of the sweep.
         manifest: of the sweep.
         entry: the cell.
-        run_id: of the cell's run, where that is known to be open.
+        run: the cell's, where it is open.
 
     Raises:
         StoreError: the store is away, or lost the thread; nothing on disk changes, and it can be tried again.
@@ -64,9 +66,9 @@ def deliver(store: Store, manifest: SweepManifest, entry: Entry, run_id: str | N
         raise HalfscanError(f"what {folder} keeps of a cell is damaged ({error}): start its sweep again") from error
     for attempt in range(_TRIES):
         try:
-            run_id = run_id or store.start_cell(manifest, entry, kept.name)
+            run = run or store.start_cell(manifest, entry, kept.name)
             store.log_cell(
-                run_id,
+                run,
                 config=kept.config,
                 rows=rows,
                 manifest_digest=kept.manifest_digest,
@@ -74,7 +76,9 @@ def deliver(store: Store, manifest: SweepManifest, entry: Entry, run_id: str | N
                 picture=folder / PICTURE if kept.picture else None,
                 tags=kept.tags,
             )
-            store.end(run_id, "FINISHED")
+            for name in kept.sweep_files:
+                store.log_file(manifest.parent_run, manifest.folder / name)
+            store.end(run.run_id, "FINISHED")
             break
         except StoreError:
             # A server that has just come back may hold connections to a database that was away.

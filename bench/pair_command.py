@@ -14,15 +14,16 @@ from .configuration import compose_run, to_plain
 from .errors import HalfscanError
 from .files import why_unwritable, write_json
 from .job import Running, origin_tags, recorded
+from .keeping import Kept
 from .manifest import Entry, sweeps_folder
 from .pair.results import Results, measure, outline
 from .pair.study import Study, open_study
 from .pair.tables import ARMS, Arm, read_pairs, read_readings, read_regions
+from .privacy import redact
 from .progress import progress
-from .rows import write_rows
 from .sources import module_of, source_hash
 from .sweep import plan_sweep
-from .tracking import ROWS, Store
+from .tracking import Store
 
 RECORD = "pairs.json"
 """Of the parent run's artifacts: registrations, regions and readers, of pseudonyms."""
@@ -118,24 +119,21 @@ def _entry(study: Study, arm: Arm, dataset: Mapping[str, Any]) -> Entry:
 def _log(running: Running, *, arm: Arm, study: Study, outcome: Results | Exception, config: Mapping[str, Any]) -> None:
     if isinstance(outcome, Exception):
         raise outcome
-    manifest, entry, rows = running.manifest, running.entry, outcome.rows[arm]
-    run_id = running.start(f"scanner arm={arm}")
-    folder = manifest.cell_folder(entry)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_rows(rows, folder / ROWS)
-    running.store.log_cell(
-        run_id,
-        config={"arm": arm, "pairs": len(study.pairs), "dataset": config["dataset"]},
-        rows=rows,
+    rows, name = outcome.rows[arm], f"scanner arm={arm}"
+    running.start(name)
+    write_json(running.manifest.folder / RECORD, outcome.record)
+    kept = Kept(
+        name=name,
+        config=redact({"arm": arm, "pairs": len(study.pairs), "dataset": config["dataset"]}),
         manifest_digest=study.digest,
         training=None,
-        picture=None,
+        picture=False,
         tags={
             **origin_tags(rows[0]),
             **Store.marked(_SERIES, study.series),
             "halfscan.pictures": "none: patients' images stay where they are",
         },
+        seconds=running.seconds,
+        sweep_files=(RECORD,),
     )
-    running.store.end(run_id, "FINISHED")
-    write_json(manifest.folder / RECORD, outcome.record)
-    running.store.log_file(manifest.parent_run, manifest.folder / RECORD)
+    running.finish(rows, kept)

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from .errors import HalfscanError
@@ -69,9 +70,21 @@ def _imports(path: Path, package: str) -> Iterable[str]:
 
 def _find(name: str) -> Path | None:
     try:
-        spec = importlib.util.find_spec(name)
+        spec = _spec(name)
     except (ImportError, ValueError, AttributeError):
         return None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return None
     return Path(spec.origin)
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module lies. Nothing is imported: `importlib.util.find_spec` would run all that stands above the module, and one
+    of our own is enough to wait for MONAI."""
+    above = name.rpartition(".")[0]
+    if not above:
+        return importlib.util.find_spec(name)
+    package = _spec(above)
+    if package is None or not package.submodule_search_locations:
+        return None
+    return PathFinder.find_spec(name, package.submodule_search_locations)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,6 +72,15 @@ class Child:
     run_id: str
     status: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A cell's run that is open now."""
+
+    run_id: str
+    resumed: bool
+    """Whether an earlier try left it behind: it may hold parameters already, and MLflow takes no others in their place."""
 
 
 @dataclass(frozen=True)
@@ -318,15 +328,15 @@ class Store:
 
     # A cell ------------------------------------------------------------------------------------------------------
 
-    def start_cell(self, manifest: SweepManifest, entry: Entry, name: str) -> str:
-        """The cell's run under the sweep's parent: a new one, or the one that a killed or failed try left behind."""
+    def start_cell(self, manifest: SweepManifest, entry: Entry, name: str) -> Opened:
+        """Opens the cell's run under the sweep's parent: a new one, or the one that a killed or failed try left behind."""
         with self.talking():
             left = self._search(f"tags.`mlflow.parentRunId` = '{manifest.parent_run}' and tags.`{_KEY}` = '{entry.key}'")
         if left:
             # The finished one first, as `drop_doubles` keeps it.
             run_id = min(left, key=lambda run: run.info.status != "FINISHED").info.run_id
             self.resume(run_id)
-            return str(run_id)
+            return Opened(str(run_id), resumed=True)
         tags = {
             _KIND: "cell",
             _KEY: entry.key,
@@ -335,7 +345,8 @@ class Store:
             "mlflow.parentRunId": manifest.parent_run,
         }
         with self.talking():
-            return str(self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
+            run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        return Opened(str(run.info.run_id), resumed=False)
 
     def log_training(
         self, digest: str, model: str, *, config: Mapping[str, Any], record: Mapping[str, Any], weights: Path
@@ -369,7 +380,7 @@ class Store:
 
     def log_cell(
         self,
-        run_id: str,
+        run: Opened,
         *,
         config: Mapping[str, Any],
         rows: Sequence[Row],
@@ -377,14 +388,11 @@ class Store:
         training: Mapping[str, Any] | None,
         picture: Path | None,
         tags: Mapping[str, str],
-        resumed: bool = True,
     ) -> None:
-        """Logs a finished cell: parameters, metrics and tags in one batch, the data set with its digest, rows, configuration.
-
-        `resumed`: whether the run may hold parameters already.
-        """
+        """Logs a finished cell: parameters, metrics and tags in one batch, the data set with its digest, rows, configuration."""
         from mlflow.entities import Metric, Param, RunTag
 
+        run_id = run.run_id
         now = int(time.time() * 1000)
         params = [
             Param(key, str(value)[:_PARAM_LENGTH]) for key, value in parameters(redact(config)).items() if value is not None
@@ -393,7 +401,7 @@ class Store:
         logged += [Metric(*point, now, step) for *point, step in _curves(training or {"history": []})]
         tagged = [RunTag(key, value) for key, value in {**tags, "halfscan.dataset_digest": manifest_digest}.items()]
         with self.talking(), tempfile.TemporaryDirectory() as folder:
-            if resumed:
+            if run.resumed:
                 known = self.client.get_run(run_id).data.params
                 params = [param for param in params if param.key not in known]
             # As few calls as may be: most of what one takes is its own transaction.
@@ -410,9 +418,9 @@ class Store:
             write_json(Path(folder) / "config.json", redact(config))
             if training is not None:
                 write_json(Path(folder) / "training.json", training)
-            self.client.log_artifacts(run_id, folder)
             if picture is not None:
-                self.client.log_artifact(run_id, str(picture))
+                shutil.copy(picture, folder)
+            self.client.log_artifacts(run_id, folder)
 
     @staticmethod
     def marked(name: str, values: Sequence[str]) -> dict[str, str]:

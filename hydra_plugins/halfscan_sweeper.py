@@ -14,17 +14,20 @@ from importlib.util import find_spec
 from typing import Any
 
 # Imported as a module: a class found in this namespace would be registered as a plug-in of its own.
-from hydra._internal.core_plugins import basic_sweeper
+from hydra._internal.core_plugins import basic_launcher, basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict
 
 log = logging.getLogger(__name__)
 
+_BATCH = 50
+"""Jobs that the basic launcher gets at once: one after the other they need no more."""
+
 
 class ResumingSweeper(basic_sweeper.BasicSweeper):
     """Expands the overrides as the basic sweeper does, drops the cells that are finished, and launches the rest."""
 
-    def sweep(self, arguments: list[str]) -> Any:
+    def sweep(self, arguments: list[str]) -> None:
         from halfscan.bench.sweep import open_sweep
 
         assert self.hydra_context is not None
@@ -41,18 +44,20 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
             where = f"hydra.sweep.dir='{quoted}'"
             firsts = plan.packed(master.pack)
             self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
-            return self._launch([[*entry.overrides, where] for entry in firsts])
+            self._launch([[*entry.overrides, where] for entry in firsts])
 
-    def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Any]:
+    def _launch(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Launches jobs in batches. What a job returns is not looked at, for cells write how they ended themselves; nor is it
+        kept, for it holds the cell's whole configuration."""
         assert self.launcher is not None
-        returned: list[Any] = []
         if not jobs:
-            return returned
-        for batch in self.split_overrides_to_chunks([list(job) for job in jobs], self.max_batch_size):
-            # A job's result is not looked at: cells write how they ended themselves.
+            return
+        size = self.max_batch_size or (_BATCH if isinstance(self.launcher, basic_launcher.BasicLauncher) else None)
+        done = 0
+        for batch in self.split_overrides_to_chunks([list(job) for job in jobs], size):
             with _patient():
-                returned.append(self.launcher.launch(batch, initial_job_idx=sum(map(len, returned))))
-        return returned
+                self.launcher.launch(batch, initial_job_idx=done)
+            done += len(batch)
 
 
 @contextmanager

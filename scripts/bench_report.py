@@ -121,7 +121,7 @@ def plant(folder: Path) -> tuple[Store, SweepManifest]:
         # SENSE has no seed; its replicates stand for ten mask replicates.
         side = rows(model, acceleration, None if model == "sense" else seed, rng)
         found[entry.key] = CellRows(to_table([_replicate(row, seed) for row in side] if model == "sense" else side))
-        store.end(store.start_cell(manifest, entry, model), "FINISHED")
+        store.end(store.start_cell(manifest, entry, model).run_id, "FINISHED")
     store.finish_sweep(manifest, found, True)
     return store, manifest
 

@@ -56,9 +56,11 @@ def instrument() -> None:
         ("operations counted", benchmark, "recipe_costs"),
         ("metrics", Profile, "score"),
         ("tracking: run opened", Store, "start_cell"),
-        ("tracking: pictures aside", Store, "log_cell"),
+        ("tracking: all but its picture", Store, "log_cell"),
         ("tracking: run closed", Store, "end"),
     ]
+    log_cell = Store.log_cell
+    setattr(Store, "log_cell", lambda *args, **named: log_cell(*args, **{**named, "picture": None}))  # noqa: B010
     for name, place, function in places:
         setattr(place, function, clocked(name, getattr(place, function)))
 
@@ -137,6 +139,10 @@ def tiny(number: int) -> None:
             lap = at - before if index else float("nan")
             before = at
             print(f"  after {(index + 1) * max(1, number // 10)} cells: {megabytes:.0f} MB, {lap:.1f} s for the last tenth")
+        tenth = max(1, number // 10)
+        for name, times in spent.items():
+            first, last = (1000 * statistics.median(some) for some in (times[:tenth], times[-tenth:]))
+            print(f"  {name}: {first:.1f} ms in the first tenth, {last:.1f} ms in the last")
         print(f"  at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

@@ -61,18 +61,18 @@ def plant(
         write_json(manifest.folder / CLAIMS, [asdict(claim) for claim in claims])
         store.log_file(manifest.parent_run, manifest.folder / CLAIMS)
     for number, (name, entry) in enumerate(zip(names, manifest.cells, strict=True)):
-        run_id = store.start_cell(manifest, entry, name)
+        run = store.start_cell(manifest, entry, name)
         if name in failed:
             manifest.set_status(entry, Status(state="failed", reason="it lost its nerve"))
-            store.end(run_id, "FAILED")
+            store.end(run.run_id, "FAILED")
             continue
         settings: dict[str, Any] = {"config": {}, "manifest_digest": "0" * 64, "training": None, "picture": None, "tags": TAGS}
-        store.log_cell(run_id, rows=rows[name], **settings)
+        store.log_cell(run, rows=rows[name], **settings)
         write_rows(rows[name], manifest.cell_folder(entry) / ROWS)
         if pictures:
             _write_views(len(rows[name]), number, manifest.cell_folder(entry) / VIEWS)
         manifest.set_status(entry, Status(state="finished"))
-        store.end(run_id, "FINISHED")
+        store.end(run.run_id, "FINISHED")
     return store, manifest
 
 

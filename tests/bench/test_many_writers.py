@@ -31,8 +31,8 @@ for index in range(cells):
     run = store.start_cell(manifest, entry, "cell")
     row = replace(ROW, patient=f"p{worker}", metrics={"ssim@mvue": worker + index / 10}, reasons={})
     store.log_cell(run, config={"model": {"name": "x"}, "number": index}, rows=[row], manifest_digest="m", training=None,
-                   picture=None, tags={"a": "b"}, resumed=False)
-    store.end(run, "FINISHED")
+                   picture=None, tags={"a": "b"})
+    store.end(run.run_id, "FINISHED")
 """
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from halfscan.bench.cli import main
+from halfscan.bench.errors import StoreError
 from halfscan.bench.rows import Row, read_rows
 from halfscan.bench.tracking import Store
 
@@ -32,10 +33,13 @@ def _rows() -> list[Row]:
     return [row for path in sorted(Path().glob("outputs/sweeps/*/cells/*/rows.parquet")) for row in read_rows(path)]
 
 
+def _store() -> Store:
+    return Store(f"sqlite:///{Path('mlflow.db').absolute()}", "halfscan")
+
+
 def _verdict() -> dict:
-    store = Store(f"sqlite:///{Path('mlflow.db').absolute()}", "halfscan")
-    parent = store.parent_of(None)
-    return json.loads(store.read_verdicts(parent)["half_time_scanned"]["verdict.json"])
+    store = _store()
+    return json.loads(store.read_verdicts(store.parent_of(None))["half_time_scanned"]["verdict.json"])
 
 
 def test_half_the_scan_as_good_is_supported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,8 +109,7 @@ def test_the_record_holds_what_scores_rest_on(tmp_path: Path) -> None:
     moved = np.roll(noisy(anatomy(0), 4, 1), (2, -2), axis=(1, 2))
     write_images(tmp_path / "study", moved, "p0/candidate", patient="P0", change=stated(58.0, 2))
     assert _pair((pairs, regions, readers)) == 0
-    store = Store(f"sqlite:///{Path('mlflow.db').absolute()}", "halfscan")
-    assert store.holds(store.parent_of(None), "pairs.json")
+    assert _store().holds(_store().parent_of(None), "pairs.json")
     (path,) = Path().glob("outputs/sweeps/*/pairs.json")
     record = json.loads(path.read_text())
     (pair,) = record["pairs"]
@@ -432,3 +435,22 @@ def test_a_wrong_claim_is_refused_before_anything_is_measured(tmp_path: Path, ca
     assert main(["pair", str(pairs), "claim=half_time_scanned", "claims.half_time_scanned.alpha=2"]) == 2
     assert "alpha=2.0 must lie between 0 and 0.5" in capsys.readouterr().err
     assert runs() == []
+
+
+def test_a_store_that_is_away_gets_the_pairs_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the tracking store is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("halfscan.bench.keeping._PAUSE_S", 0.0)
+        patch.setattr(Store, "log_cell", away)
+        assert _pair(write_study(tmp_path / "study", 20), "claim=half_time_scanned") == 2
+    assert len(_rows()) == 40
+    assert not _store().holds(_store().parent_of(None), "pairs.json")
+    assert main(["sync"]) == 0
+    capsys.readouterr()
+    assert _store().holds(_store().parent_of(None), "pairs.json")
+    assert runs() == [("cell", "FINISHED"), ("cell", "FINISHED"), ("sweep", "FINISHED")]
+    assert _verdict()["verdict"] == "supported"

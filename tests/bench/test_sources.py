@@ -44,3 +44,14 @@ def test_the_hash_follows_an_outside_package(tmp_path: Path, monkeypatch: pytest
 def test_an_unknown_target_is_named() -> None:
     with pytest.raises(HalfscanError, match=r"_target_=nowhere.at.All is in no module"):
         module_of("nowhere.at.All")
+
+
+def test_nothing_is_imported_to_find_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "slow_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')\n")
+    (package / "net.py").write_text("raise SystemExit('imported')\n")
+    (package / "user.py").write_text("from .net import Net\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert set(_closure(["slow_package.user"])) == {"slow_package.user", "slow_package.net"}
+    assert module_of("slow_package.net.Net") == "slow_package.net"

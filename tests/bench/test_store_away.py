@@ -69,6 +69,10 @@ def test_the_server_goes_away_and_comes_back(small: list[str], work: Path) -> No
             out, said = process.communicate(timeout=200)
         assert len(json.loads(out)) == 4, said
     assert runs(work / "server" / "server.db") == [("cell", "FINISHED")] * 4 + [("sweep", "FINISHED")]
+    with sqlite3.connect(work / "server" / "server.db") as database:
+        names = {name for (name,) in database.execute("select name from runs") if not name.startswith("sweep")}
+    database.close()
+    assert names >= {f"{model} acceleration={r}" for model in ("Killer", "zero_filled") for r in (2, 3)}
 
 
 def test_runs_that_stand_twice_are_one_again(small: list[str], work: Path) -> None:
