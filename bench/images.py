@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +21,7 @@ from .energy.meter import Meter
 from .errors import HalfscanError, one_line
 from .files import write_json
 from .flops import count_flops
+from .image_room import RECORD, hold, note_saved
 from .maps import Espirit
 from .operators import sample
 from .quantity import Quantity
@@ -108,12 +110,15 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
         HalfscanError: the folder can't be written.
     """
     folder = root / recipe.digest
-    if not _intact(folder, len(recipe.acquisitions)):
-        shutil.rmtree(folder, ignore_errors=True)
-        _make(recipe, folder, advance)
-    for index, record in enumerate(_records(folder)):
-        known = {name: value for name, value in record.items() if name != "flops"}
-        yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **known, flops=_flops(record))
+    with ExitStack() as held:
+        hold(folder, held)
+        if not _intact(folder, len(recipe.acquisitions)):
+            held.close()
+            _make(recipe, folder, advance)
+            hold(folder, held)
+        for index, record in enumerate(_records(folder)):
+            known = {name: value for name, value in record.items() if name != "flops"}
+            yield Reconstructed(image=np.load(folder / f"{index:05d}.npy"), **known, flops=_flops(record))
 
 
 def warm_up_flops(recipe: Recipe, root: Path) -> Quantity | None:
@@ -125,7 +130,7 @@ def warm_up_flops(recipe: Recipe, root: Path) -> Quantity | None:
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((folder / "record.json").read_text("utf-8"))
+    found: list[dict[str, Any]] = json.loads((folder / RECORD).read_text("utf-8"))
     return found
 
 
@@ -149,7 +154,7 @@ def trained(recipe: Recipe, images: Path) -> tuple[Recipe, dict[str, Any] | None
 def _intact(folder: Path, volumes: int) -> bool:
     """Whether all images are there and whole; a lost machine may leave files cut short."""
     try:
-        if len(json.loads((folder / "record.json").read_text("utf-8"))) != volumes:
+        if len(json.loads((folder / RECORD).read_text("utf-8"))) != volumes:
             return False
         for index in range(volumes):
             # Mapping reads the header and compares it with the file's size, not the image.
@@ -157,6 +162,16 @@ def _intact(folder: Path, volumes: int) -> bool:
     except (OSError, ValueError, EOFError):
         return False
     return True
+
+
+def _clear(folder: Path, draft: Path, volumes: int) -> None:
+    """Makes way for a folder's images where it has lost its own; what was measured of them moves along, for it still holds."""
+    if _intact(folder, volumes):
+        return  # another process was faster
+    for path in folder.glob("*.json"):
+        if path.name not in (RECORD, TRAINING):
+            path.replace(draft / path.name)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
@@ -176,12 +191,14 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
             advance()
         if training is not None:
             (draft / TRAINING).write_text(json.dumps(training), encoding="utf-8")
-        (draft / "record.json").write_text(json.dumps(records, indent=1), encoding="utf-8")
+        (draft / RECORD).write_text(json.dumps(records, indent=1), encoding="utf-8")
+        note_saved(draft)
+        _clear(folder, draft, len(records))
         try:
             draft.rename(folder)
         except OSError:
             # Another process finished the same images first; they are the same.
-            if not (folder / "record.json").exists():
+            if not (folder / RECORD).exists():
                 raise
     except OSError as error:
         raise _unsaved(folder, error) from error

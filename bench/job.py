@@ -21,6 +21,7 @@ from .acquisition import manifest_digest
 from .benchmark import Measured, measure, measure_share
 from .cell import Cell, build_cell
 from .errors import HalfscanError, StoreError, one_line
+from .image_room import trim_images
 from .images import TRAINING
 from .keeping import Kept, deliver
 from .manifest import Entry, Status, SweepManifest
@@ -158,6 +159,7 @@ def _measure(cell: Cell, config: DictConfig, running: Running) -> None:
         seconds=running.seconds,
     )
     running.finish([volume.row for volume in volumes], kept)
+    trim_images(manifest.images, 1e9 * config.images_gb, at_once=False)
 
 
 def _ready_torch(cell: Cell) -> None:

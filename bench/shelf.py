@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,24 @@ class Shelf:
             with suppress(OSError):  # another process made room, too
                 status = path.stat()
                 files.append((status.st_mtime, status.st_size, path))
-        total = needed + sum(size for _, size, _ in files)
-        if total <= self.limit:
+        make_room(files, self.limit, lambda path: path.unlink(missing_ok=True), needed)
+
+
+def make_room(items: Iterable[tuple[float, int, Path]], limit: float, remove: Callable[[Path], None], needed: int = 0) -> None:
+    """Removes what was used least lately until some room is left, where a folder's things have outgrown their limit.
+
+    Args:
+        items: (time of the last use, bytes, path) of all that may be removed.
+        limit: of all of them, in bytes.
+        remove: takes one away.
+        needed: bytes that are about to come.
+    """
+    items = sorted(items)
+    total = needed + sum(size for _, size, _ in items)
+    if total <= limit:
+        return
+    for _, size, path in items:
+        remove(path)
+        total -= size
+        if total <= _ROOM * limit:
             return
-        for _, size, path in sorted(files):
-            path.unlink(missing_ok=True)
-            total -= size
-            if total <= _ROOM * self.limit:
-                return

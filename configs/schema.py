@@ -40,6 +40,7 @@ class Run:
     pack: int = MISSING
     shares: int = MISSING
     share: int | None = None
+    images_gb: float = MISSING
     references_gb: float = MISSING
     out: str = MISSING
     tracking: Tracking = field(default_factory=Tracking)

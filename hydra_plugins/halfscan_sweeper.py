@@ -28,6 +28,7 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
     """Expands the overrides as the basic sweeper does, drops the cells that are finished, and launches the rest."""
 
     def sweep(self, arguments: list[str]) -> None:
+        from halfscan.bench.image_room import trim_images
         from halfscan.bench.sweep import open_sweep
 
         assert self.hydra_context is not None
@@ -45,6 +46,8 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
             firsts = plan.packed(master.pack)
             self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
             self._launch([[*entry.overrides, where] for entry in firsts])
+            # Jobs that are one cell each save too little to look for themselves.
+            trim_images(plan.manifest.images, 1e9 * master.images_gb)
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> None:
         """Launches jobs in batches. What a job returns is not looked at, for cells write how they ended themselves; nor is it

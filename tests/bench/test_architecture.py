@@ -10,6 +10,7 @@ ORDER = [
     ["errors"],
     ["quantity", "identity", "sources", "progress", "files", "scores"],
     ["shelf"],
+    ["image_room"],
     ["acquisition", "splits"],
     ["sampling"],
     ["operators", "wavelets", "convolution", "noise", "coils", "scan_time"],

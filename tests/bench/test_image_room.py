@@ -1,0 +1,97 @@
+"""Saved images have a size that they stay below, and nobody loses what he reads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halfscan.bench.image_room import RECORD, hold, note_saved, trim_images
+
+from .running import SWEEP, rows_of, run, runs
+
+HOUR = 3600.0
+
+
+def _saved(root: Path, name: str, hours: float) -> Path:
+    """A folder of some 2 kB of images that were used so long ago."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    for index in range(2):
+        np.save(folder / f"{index:05d}.npy", np.zeros(218, np.float32))  # 1,000 bytes with its header
+        os.utime(folder / f"{index:05d}.npy", (time.time() - hours * HOUR,) * 2)
+    (folder / RECORD).write_text("[]")
+    (folder / "qa-0.json").write_text("[]")
+    return folder
+
+
+def _full(folder: Path) -> bool:
+    return len(list(folder.glob("*.npy"))) == 2
+
+
+def test_the_least_lately_used_go_and_what_was_measured_stays(tmp_path: Path) -> None:
+    old, middle, new = (_saved(tmp_path, name, hours) for name, hours in (("c", 3), ("a", 2), ("b", 1)))
+    trim_images(tmp_path, 6_000)
+    assert _full(old)
+    trim_images(tmp_path, 5_500)
+    assert (_full(old), _full(middle), _full(new)) == (False, True, True)
+    assert {path.name for path in old.iterdir()} == {RECORD, "qa-0.json"}
+
+
+def test_images_in_use_stay(tmp_path: Path) -> None:
+    read, idle, fresh = _saved(tmp_path, "read", 9), _saved(tmp_path, "idle", 2), _saved(tmp_path, "fresh", 0)
+    with ExitStack() as held:
+        hold(read, held)
+        os.utime(read / "00000.npy", (0, 0))  # as if it was read since long ago
+        # In another process: locks of one process are one lock.
+        program = (
+            "import sys, pathlib; from halfscan.bench.image_room import trim_images; trim_images(pathlib.Path(sys.argv[1]), 0)"
+        )
+        subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+        assert (_full(read), _full(idle), _full(fresh)) == (True, False, True)
+    trim_images(tmp_path, 0)
+    assert (_full(read), _full(fresh)) == (False, True)
+
+
+def test_a_reader_says_when_it_used_them(tmp_path: Path) -> None:
+    folder = _saved(tmp_path, "a", 5)
+    with ExitStack() as held:
+        hold(folder, held)
+    trim_images(tmp_path, 0)
+    assert _full(folder)
+    with ExitStack() as held:
+        hold(tmp_path / "nowhere", held)
+
+
+def test_it_is_looked_at_when_much_was_saved(tmp_path: Path) -> None:
+    folder = _saved(tmp_path, "a", 5)
+    trim_images(tmp_path, 1_000, at_once=False)
+    assert _full(folder)
+    note_saved(folder)
+    trim_images(tmp_path, 1_000, at_once=False)
+    assert not _full(folder)
+
+
+@pytest.mark.usefixtures("work")
+def test_a_sweep_without_room_keeps_its_rows_and_remakes_images(
+    small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("halfscan.bench.image_room._GRACE_S", -1.0)
+    assert run(*small, *SWEEP, "qa=standard", "images_gb=0") == 0
+    folders = list(work.glob("outputs/images/*"))
+    measured = {path: path.stat().st_mtime_ns for path in work.glob("outputs/images/*/qa-*.json")}
+    assert len(folders) == len(measured) == 4
+    assert not list(work.glob("outputs/images/*/*.npy"))
+    assert run(*small, *SWEEP, "qa=standard", "images_gb=0") == 0  # finished cells need none
+    assert not list(work.glob("outputs/images/*/*.npy"))
+    assert run(*small, *SWEEP, "qa=standard", "protocol.tr_s=1.5") == 0
+    assert len(list(work.glob("outputs/images/*/*.npy"))) == 8
+    assert {path: path.stat().st_mtime_ns for path in measured} == measured
+    assert len(rows_of(work)) == 8
+    assert runs().count(("cell", "FINISHED")) == 8
