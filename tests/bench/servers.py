@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 
 def free_port() -> int:
     with socket.socket() as one:
@@ -136,3 +138,8 @@ def postgres() -> Iterator[Postgres]:
             yield one
         finally:
             one.kill()
+
+
+needs_postgres = pytest.mark.skipif(
+    postgres_bin() is None or (os.getuid() == 0 and not Path("/var/lib/postgresql").exists()), reason="no PostgreSQL here"
+)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from .running import halfscan, rows_of
-from .servers import Postgres, Server, postgres, postgres_bin, server
+from .servers import Postgres, Server, needs_postgres, postgres, server
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -95,11 +95,6 @@ def _statuses(store: Server) -> dict[str, list[str]]:
         name: [run.info.status for run in client.search_runs([client.get_experiment_by_name(name).experiment_id])]  # type: ignore[union-attr]
         for name in ("halfscan", "calm")
     }
-
-
-needs_postgres = pytest.mark.skipif(
-    postgres_bin() is None or (os.getuid() == 0 and not Path("/var/lib/postgresql").exists()), reason="no PostgreSQL here"
-)
 
 
 @pytest.mark.services

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from .running import SWEEP, halfscan, rows_of, runs
+from .running import BRAINS, SWEEP, halfscan, rows_of, runs
 
 LAUNCHERS = {
     "joblib": ("joblib", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
@@ -39,14 +41,19 @@ def launcher(name: str) -> list[str]:
     return words
 
 
-MARKS = {"slurm": pytest.mark.trials, "slurm in packs": pytest.mark.services, "ray": pytest.mark.services}
+MARKS = {
+    "joblib": pytest.mark.services,  # which is slow, not rare: `cores` is joblib, too
+    "slurm": pytest.mark.trials,
+    "slurm in packs": pytest.mark.services,
+    "ray": pytest.mark.services,
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in LAUNCHERS])
 def test_rows_do_not_depend_on_the_launcher(name: str, small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     basic, other = work / "basic", work / "other"
     words = launcher(name)
-    cells = MANY if name.startswith(("slurm", "ray")) else SWEEP
+    cells = MANY if name in MARKS else SWEEP
     threads = [word for word in words if word.startswith("threads=")]
     for folder, own in ((basic, threads), (other, words)):
         folder.mkdir()
@@ -66,3 +73,36 @@ def test_a_cell_that_fails_elsewhere_is_named_and_stops_no_other(small: list[str
     assert process.returncode == 1, said
     assert "lost its nerve" in said
     assert len(rows_of(work)) == 1
+
+
+@pytest.mark.trials
+def test_a_training_that_slurm_preempts_goes_on(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm holds a job back for two minutes before it starts again."""
+    words = ["run", *BRAINS, "trainer.steps=4000", "trainer.validate_every=1000", "trainer.checkpoint_every=4000", "threads=1"]
+    preempted, calm = work / "preempted", work / "calm"
+    for folder in (preempted, calm):
+        folder.mkdir()
+        shutil.copy(work / "mlflow.db", folder)
+        monkeypatch.chdir(folder)
+        own = launcher("slurm") if folder == preempted else []
+        with halfscan(*words, *own) as process:
+            if own:
+                _preempt(folder)
+            _, said = process.communicate(timeout=550)
+        assert process.returncode == 0, said
+        assert runs(folder / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED"), ("training", "FINISHED")]
+    assert rows_of(preempted) == rows_of(calm)
+    records = [json.loads(next(folder.glob("outputs/images/*/training.json")).read_text()) for folder in (preempted, calm)]
+    assert records[0]["history"] == records[1]["history"]
+    assert "broken off and resumed" in records[0]["energy"]["reason"]
+
+
+def _preempt(folder: Path) -> None:
+    """Warns the sweep's only job, as Slurm does before it takes a job's place, once its training is under way."""
+    end = time.monotonic() + 120
+    while not any("step 1000" in path.read_text() for path in folder.glob("outputs/sweeps/*/.submitit/*/*.err")):
+        assert time.monotonic() < end, "no training began"
+        time.sleep(0.2)
+    jobs = subprocess.run(["squeue", "-h", "-o", "%i", "-n", "halfscan", "-t", "R"], capture_output=True, text=True, check=True)
+    assert len(jobs.stdout.split()) == 1, jobs.stdout
+    subprocess.run(["scancel", "--signal=USR2", *jobs.stdout.split()], check=True)

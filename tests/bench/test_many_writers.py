@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .servers import postgres, server
-from .test_chaos import needs_postgres
+from .servers import needs_postgres, postgres, server
 
 pytestmark = pytest.mark.usefixtures("work")
 

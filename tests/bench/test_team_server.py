@@ -1,0 +1,81 @@
+"""The team's server as `scripts/server/start.sh` starts it: a password, named hosts, artifacts through it, on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .running import halfscan
+from .servers import free_port, needs_postgres, postgres
+
+START = Path(__file__).parents[2] / "scripts" / "server" / "start.sh"
+PASSWORD = "a long password of admin"
+
+
+@contextmanager
+def started(folder: Path, database: str) -> Iterator[str]:
+    port = free_port()
+    settings = {"DATABASE": database, "ADMIN_PASSWORD": PASSWORD, "FOLDER": str(folder), "ALLOWED_HOSTS": "localhost:*"}
+    with (folder.parent / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["bash", str(START), "--port", str(port), "--workers", "1"],
+            env={**os.environ, **settings},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    uri = f"http://localhost:{port}"
+    try:
+        end = time.monotonic() + 90
+        while status(uri) is None:
+            assert time.monotonic() < end, (folder.parent / "server.log").read_text()[-2000:]
+            time.sleep(0.3)
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def status(uri: str, host: str | None = None) -> int | None:
+    request = urllib.request.Request(
+        f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host} if host else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+@pytest.mark.services
+@pytest.mark.usefixtures("work")
+@needs_postgres
+def test_a_sweep_on_the_teams_server(small: list[str], work: Path) -> None:
+    with postgres() as database, started(work / "server", database.uri) as uri:
+        assert status(uri) == 401
+        assert status(uri, "elsewhere.example.org") == 403
+        named = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_TRACKING_USERNAME": "admin"}
+        with halfscan("run", *small, MLFLOW_TRACKING_PASSWORD="wrong", **named) as process:
+            _, said = process.communicate(timeout=200)
+        assert process.returncode == 2
+        assert "401" in said
+        for command in (["run", *small], ["table", "--json"], ["report"]):
+            with halfscan(*command, MLFLOW_TRACKING_PASSWORD=PASSWORD, **named) as process:
+                _, said = process.communicate(timeout=200)
+            assert process.returncode == 0, said
+        assert list((work / "server" / "artifacts").rglob("rows.parquet"))
+        assert not (work / "mlartifacts").exists()
+        assert oct((work / "server").stat().st_mode)[-3:] == "700"
+        assert PASSWORD in (work / "server" / "basic_auth.ini").read_text()
+        assert oct((work / "server" / "basic_auth.ini").stat().st_mode)[-3:] == "600"
