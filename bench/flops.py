@@ -8,6 +8,7 @@ product for a real one.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -28,7 +29,8 @@ def count_flops(work: Callable[[], object]) -> Quantity:
     Source of the count of an FFT: 5 N log₂ N, as FFTW's benchmark states it; of factorisations: Golub, Van Loan, Matrix
     Computations, 4th edition.
     """
-    with _Counting() as counting, torch.no_grad():
+    kind = _Counting if "torch._dynamo" in sys.modules else _CountingAlone
+    with kind() as counting, torch.no_grad():
         work()
     if not counting.found:
         return Quantity.unmeasured("1", "none of its operations is torch's, whose are counted")
@@ -48,7 +50,9 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._whole: set[Any] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        return self._do(func, args, kwargs or {})
+
+    def _do(self, func: Any, args: Any, kwargs: Any) -> Any:
         formula = _known().get(getattr(func, "_overloadpacket", func))
         if formula is None and func not in self._whole and hasattr(func, "decompose"):
             with self:
@@ -60,6 +64,17 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if formula is not None:
             self.found += int(formula(*args, **kwargs, out_val=found))
         return found
+
+
+class _CountingAlone(_Counting):
+    """Where nobody asked for PyTorch's compiler: every mode keeps it out of its dispatch, which takes importing it, for 1.5 s."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._do(func, args, kwargs or {})
 
 
 @lru_cache

@@ -169,7 +169,11 @@ def _ready_torch(cell: Cell) -> None:
     # cuBLAS is deterministic only with a fixed workspace, and torch refuses it otherwise.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cell.recipe.threads)
-    torch.use_deterministic_algorithms(True)
+    if cell.recipe.device == "cpu":
+        # The same for all but torch.compile, whose choices on a GPU it does not reach; the other imports the compiler, for 1.5 s.
+        torch.set_deterministic_debug_mode("error")
+    else:
+        torch.use_deterministic_algorithms(True)
 
 
 def _shelf(config: DictConfig, manifest: SweepManifest) -> Shelf:

@@ -46,6 +46,8 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
             firsts = plan.packed(master.pack)
             self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
             self._launch([[*entry.overrides, where] for entry in firsts])
+            if "joblib" in type(self.launcher).__module__:
+                _dismiss_workers()
             # Jobs that are one cell each save too little to look for themselves.
             trim_images(plan.manifest.images, 1e9 * master.images_gb)
 
@@ -61,6 +63,13 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
             with _patient():
                 self.launcher.launch(batch, initial_job_idx=done)
             done += len(batch)
+
+
+def _dismiss_workers() -> None:
+    """Lets joblib's workers go while the sweep is closed: they would stay until this process ends, which then waits for them."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor(reuse=True).shutdown(wait=False)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -49,3 +51,15 @@ def test_work_that_is_not_torchs_has_no_count() -> None:
     found = count_flops(lambda: np.fft.fft(np.ones(8)))
     assert found.value is None
     assert "torch" in (found.reason or "")
+
+
+def test_counting_does_not_wait_for_the_compiler_and_counts_beside_it() -> None:
+    program = """
+import sys, torch
+from halfscan.bench.flops import count_flops
+net, x = torch.nn.Conv2d(1, 4, 3), torch.ones(1, 1, 16, 16)
+plain = count_flops(lambda: net(x)).value
+print("torch._dynamo" in sys.modules, plain, count_flops(lambda: torch.compile(net, backend="eager")(x)).value)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "14112.0", "14112.0"], done.stderr
