@@ -15,16 +15,12 @@ from .files import why_unwritable
 from .splits import SPLITS, split_patients
 
 
-def run_data(options: argparse.Namespace) -> int:
-    """Runs the command.
+def run_check(options: argparse.Namespace) -> int:
+    """Says what files hold.
 
     Returns:
         0, or 1 where a path can't be used.
     """
-    return _check(options) if options.what == "check" else _split(options)
-
-
-def _check(options: argparse.Namespace) -> int:
     if options.pictures and (why := why_unwritable(options.pictures)):
         raise HalfscanError(f"--pictures {options.pictures}: can't be written ({why})")
     formats = known_formats()
@@ -52,7 +48,8 @@ def known_formats() -> list[Recognising]:
     return found
 
 
-def _split(options: argparse.Namespace) -> int:
+def run_split(options: argparse.Namespace) -> int:
+    """Draws a manifest of who is learned from and who is scored."""
     if options.out.exists() and not options.force:
         raise HalfscanError(f"--out {options.out}: exists; patients might change sides: name another file, or add --force")
     if why := why_unwritable(options.out.parent):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import importlib.util
 import shutil
@@ -17,7 +18,7 @@ from .energy.nvml import Gpu
 from .energy.rapl import Rapl
 from .errors import HalfscanError, one_line
 from .files import why_unwritable
-from .tracking import Store, sqlite_path
+from .tracking import Store, sqlite_path, tracking_uri
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ EXTRAS = {
     "twixtools": ("twixtools, for dataset=twix", 'pip install "halfscan[formats]"'),
     "pydicom": ("pydicom, for dataset=dicom", 'pip install "halfscan[formats]"'),
 }
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Prints what was found.
+
+    Returns:
+        1 where something stops work.
+    """
+    findings = list(examine(tracking_uri(options.store), Path(options.out)))
+    print_findings(findings)
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
 def examine(store_uri: str, out: Path) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What `halfscan export-inputs` does, and the words of `halfscan run` that `halfscan score` stands for."""
+"""What `halfscan export-inputs` and `halfscan score` do: a vendor's method between the two."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .configuration import build, compose_run, open_dataset, to_plain
 from .errors import HalfscanError
 from .exchange import INDEX, export_inputs
 from .progress import progress
+from .run_command import run_sweep
 from .sampling.pattern import Sampling
 
 
@@ -32,8 +33,8 @@ def run_export(options: argparse.Namespace) -> int:
     return 0
 
 
-def score_words(options: argparse.Namespace) -> list[str]:
-    """The overrides of a run over finished images."""
+def run_score(options: argparse.Namespace) -> int:
+    """Runs a sweep over finished images."""
     if not options.images.is_dir():
         raise HalfscanError(f"{options.images}: no such folder of images")
     if not re.fullmatch(r"[\w.-]{1,40}", options.name):
@@ -41,4 +42,4 @@ def score_words(options: argparse.Namespace) -> list[str]:
     path = str(options.images.absolute()).replace("\\", "\\\\").replace("'", "\\'")
     chosen = ["model=finished", f"model.path='{path}'", f"model.name={options.name}", f"model.combination={options.combination}"]
     # Replicas would need the method itself.
-    return [*chosen, "qa=none", *options.overrides]
+    return run_sweep([*chosen, "qa=none", *options.overrides])

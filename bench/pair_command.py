@@ -21,6 +21,7 @@ from .pair.study import Study, open_study
 from .pair.tables import ARMS, Arm, read_pairs, read_readings, read_regions
 from .privacy import redact
 from .progress import progress
+from .run_command import close_planned
 from .sources import module_of, source_hash
 from .sweep import plan_sweep
 from .tracking import Store
@@ -31,13 +32,27 @@ _SERIES = "series"
 """Name of the tags by which a cell says which series it measured."""
 
 
-def run_pair(options: argparse.Namespace) -> None:
-    """Opens and checks all pairs, registers the claims, measures both arms. The caller closes the sweep that was planned.
+def run_pair(options: argparse.Namespace) -> int:
+    """Compares all pairs and closes their sweep, whatever ended the comparison.
 
-    With `--pictures` it draws where the regions lie, and measures nothing: what is drawn may still be drawn better.
+    Returns:
+        0, or 1 where an arm has no result.
 
     Raises:
-        HalfscanError: bad input, before anything is measured.
+        HalfscanError: bad input, before anything is measured; or the store is away at the end.
+    """
+    try:
+        _compare(options)
+    except BaseException:
+        close_planned()
+        raise
+    return close_planned()
+
+
+def _compare(options: argparse.Namespace) -> None:
+    """Opens and checks all pairs, registers the claims, measures both arms.
+
+    With `--pictures` it draws where the regions lie, and measures nothing: what is drawn may still be drawn better.
     """
     config = _configuration(options.overrides)
     if options.pictures and not options.regions:

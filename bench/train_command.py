@@ -17,6 +17,11 @@ from .training_plan import plan_training
 
 _PARTS = ("dataset", "sampling", "model", "maps", "trainer", "energy", "train_seed", "device", "threads", "out", "tracking")
 
+_HELP = """usage: halfscan train [--config-dir FOLDER] [OVERRIDE ...]
+
+Trains a network: weights and a record of them on disk, curves in the store. The same command goes on where it was broken off.
+Overrides are of configs/train.yaml, as Hydra writes them: model=modl dataset=varied_brains device=cuda trainer.steps=2000"""
+
 
 def run_train(overrides: Sequence[str]) -> int:
     """Trains, or goes on where the same command was broken off.
@@ -24,6 +29,9 @@ def run_train(overrides: Sequence[str]) -> int:
     Raises:
         HalfscanError: bad input, in one line.
     """
+    if overrides[:1] in (["-h"], ["--help"]):
+        print(_HELP)
+        return 0
     import torch
 
     first = os.environ.get("RANK", "0") == "0"

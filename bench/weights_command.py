@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from .configuration import build, compose_run, to_plain, without_name
@@ -16,17 +15,17 @@ from .tracking import Store, tracking_uri
 from .training.weights import read_checkpoint, write_weights
 
 
-def run_weights(options: argparse.Namespace) -> int:
-    """One of both."""
-    if options.what == "convert":
-        return _convert(options.file, options.model, options.out or options.file.with_suffix(".safetensors"))
+def run_register(options: argparse.Namespace) -> int:
+    """Puts safetensors into the registry of models."""
     store = Store(tracking_uri(options.store), options.experiment)
     version = register(store, options.file, options.name)
     print(f"{options.name} version {version} in {store.uri}: use it with model.weights=models:/{options.name}/{version}")
     return 0
 
 
-def _convert(file: Path, name: str, out: Path) -> int:
+def run_convert(options: argparse.Namespace) -> int:
+    """Writes published weights as safetensors."""
+    file, name, out = options.file, options.model, options.out or options.file.with_suffix(".safetensors")
     if out.exists():
         raise HalfscanError(f"{out}: is there already; name another with --out")
     model: Any = build(without_name(to_plain(compose_run([f"model={name}"], ["model"]))["model"]), "model")

@@ -38,8 +38,10 @@ ORDER = [
     ["report"],
     ["closing", "compare"],
     ["data_check"],
+    ["task"],
+    ["run_command"],
     [
-        "task",
+        "table_command",
         "train_command",
         "weights_command",
         "ledger_command",
@@ -52,6 +54,7 @@ ORDER = [
         "report_command",
         "compare_command",
     ],
+    ["commands"],
     ["cli"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
