@@ -66,7 +66,7 @@ class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return found
 
 
-class _CountingAlone(_Counting):
+class _CountingAlone(_Counting):  # type: ignore[no-untyped-call]
     """Where nobody asked for PyTorch's compiler: every mode keeps it out of its dispatch, which takes importing it, for 1.5 s."""
 
     @classmethod

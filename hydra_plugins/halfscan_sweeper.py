@@ -67,7 +67,7 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
 
 def _dismiss_workers() -> None:
     """Lets joblib's workers go while the sweep is closed: they would stay until this process ends, which then waits for them."""
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
 
     get_reusable_executor(reuse=True).shutdown(wait=False)
 
