@@ -90,7 +90,7 @@ def test_a_training_that_slurm_preempts_goes_on(work: Path, monkeypatch: pytest.
                 _preempt(folder)
             _, said = process.communicate(timeout=550)
         assert process.returncode == 0, said
-        assert runs(folder / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED"), ("training", "FINISHED")]
+        assert runs(folder / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED")]
     assert rows_of(preempted) == rows_of(calm)
     records = [json.loads(next(folder.glob("outputs/images/*/training.json")).read_text()) for folder in (preempted, calm)]
     assert records[0]["history"] == records[1]["history"]
@@ -100,7 +100,7 @@ def test_a_training_that_slurm_preempts_goes_on(work: Path, monkeypatch: pytest.
 def _preempt(folder: Path) -> None:
     """Warns the sweep's only job, as Slurm does before it takes a job's place, once its training is under way."""
     end = time.monotonic() + 120
-    while not any("step 1000" in path.read_text() for path in folder.glob("outputs/sweeps/*/.submitit/*/*.err")):
+    while not any("step 1000" in path.read_text() for path in folder.glob("outputs/sweeps/*/jobs/*/halfscan.log")):
         assert time.monotonic() < end, "no training began"
         time.sleep(0.2)
     jobs = subprocess.run(["squeue", "-h", "-o", "%i", "-n", "halfscan", "-t", "R"], capture_output=True, text=True, check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,7 @@ PASSWORD = "a long password of admin"
 def started(folder: Path, database: str) -> Iterator[str]:
     port = free_port()
     settings = {"DATABASE": database, "ADMIN_PASSWORD": PASSWORD, "FOLDER": str(folder), "ALLOWED_HOSTS": "localhost:*"}
+    settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with (folder.parent / "server.log").open("wb") as log:
         process = subprocess.Popen(
             ["bash", str(START), "--port", str(port), "--workers", "1"],
