@@ -1,6 +1,6 @@
 """Sweeps against the clock: cells side by side against one after the other, what is not science, tracking, and many small cells.
 
-    python scripts/bench_sweep.py                   # 24 cells of 20 s or more, twice: about 13 minutes on two cores
+    python scripts/bench_sweep.py                   # 24 cells of 20 s or more, twice: about 16 minutes on two cores
     python scripts/bench_sweep.py --tiny 2000       # memory and time of so many tiny cells in one process
 
 The basic launcher runs in this process, which has imported everything already, with an empty cache; side by side means a command
@@ -10,6 +10,7 @@ of its own with `hydra/launcher=cores`, start of all its processes included. Bot
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -81,6 +82,11 @@ def side_by_side(words: list[str]) -> float:
     return time.perf_counter() - begin
 
 
+def cell_seconds(out: Path) -> list[float]:
+    """That the cells of a sweep took."""
+    return [json.loads(path.read_text("utf-8"))["seconds"] for path in out.glob("sweeps/*/cells/*/status.json")]
+
+
 def large(options: argparse.Namespace) -> None:
     """24 cells of many seconds."""
     words = [
@@ -102,6 +108,8 @@ def large(options: argparse.Namespace) -> None:
         science = sum(found[name][0] for name in SCIENCE)
         print(f"{cells} cells of {alone / cells:.1f} s: one after the other {alone:.1f} s, side by side {together:.1f} s")
         print(f"  side by side / one after the other: {together / alone:.3f}")
+        one, two = (statistics.median(cell_seconds(Path(folder))) for folder in ("outputs", "side"))
+        print(f"  a cell alone {one:.1f} s, beside another {two:.1f} s (medians): the rest is starting, planning and closing")
         for name, (total, median) in found.items():
             print(f"  {name}: {total:.2f} s ({total / alone:.1%}), median {1000 * median:.1f} ms")
         print(f"  all but {', '.join(SCIENCE)}: {1 - science / alone:.1%}")
@@ -153,7 +161,7 @@ def memory() -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iterations", type=int, default=240, help="of the reconstruction with wavelets: more make cells longer")
+    parser.add_argument("--iterations", type=int, default=320, help="of the reconstruction with wavelets: more make cells longer")
     parser.add_argument("--patients", type=int, default=7, help="of each cell: more make cells longer")
     parser.add_argument("--slices", type=int, default=5, help="of each patient")
     parser.add_argument("--replicates", type=int, default=6, help="of each of four masks: 6 make 24 cells")
