@@ -91,10 +91,14 @@ def test_a_training_that_slurm_preempts_goes_on(work: Path, monkeypatch: pytest.
             _, said = process.communicate(timeout=550)
         assert process.returncode == 0, said
         assert runs(folder / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED")]
-    assert rows_of(preempted) == rows_of(calm)
+    for ours, theirs in zip(rows_of(preempted), rows_of(calm), strict=True):
+        # No meter's window spans both parts, and the row says so.
+        assert "broken off and resumed" in str(ours.pop("reasons"))
+        theirs.pop("reasons")
+        assert ours == theirs
     records = [json.loads(next(folder.glob("outputs/images/*/training.json")).read_text()) for folder in (preempted, calm)]
     assert records[0]["history"] == records[1]["history"]
-    assert "broken off and resumed" in records[0]["energy"]["reason"]
+    assert records[0]["weights_sha256"] == records[1]["weights_sha256"]
 
 
 def _preempt(folder: Path) -> None:
