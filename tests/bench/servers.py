@@ -112,7 +112,15 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.folder / "log"), "-w", "-o", options, "start")
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return self._run("pg_ctl", "-D", str(self.data), "-l", str(self.folder / "log"), "-w", "-o", options, "start")
+            except subprocess.CalledProcessError as error:
+                # It refuses as long as a process of the one that was killed holds its shared memory.
+                if time.monotonic() > end:
+                    raise RuntimeError((self.folder / "log").read_text()[-2000:]) from error
+                time.sleep(0.5)
 
     def kill(self) -> None:
         """Every process of it, as when the machine's memory runs out."""

@@ -71,7 +71,6 @@ def chaos(work: Path, small: list[str], kills: int, seed: int) -> Counter[str]:
             # What joblib's pool leaves behind when its launcher is killed.
             subprocess.run(["pkill", "-KILL", "-g", str(process.pid)], check=False)
             if target == "database":
-                (database.data / "postmaster.pid").unlink(missing_ok=True)
                 database.start()
             if store.process is None:
                 store.start()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from .running import BRAINS, SWEEP, halfscan, rows_of, runs
 
@@ -25,6 +27,9 @@ LAUNCHERS = {
         "ray",
         ["hydra/launcher=ray_cluster", "hydra.launcher.ray.init.address=null", "hydra.launcher.ray.remote.num_cpus=1"],
     ),
+    "a gpu": ("joblib", ["hydra/launcher=gpus", "hydra.launcher.n_jobs=3", "device=cuda", "energy=none"]),
+    "a gpu in packs": ("joblib", ["hydra/launcher=gpus", "hydra.launcher.n_jobs=2", "pack=6", "device=cuda", "energy=none"]),
+    "a gpu in shares": ("joblib", ["hydra/launcher=gpus", "hydra.launcher.n_jobs=2", "shares=2", "device=cuda", "energy=none"]),
 }
 MANY = ["model=zero_filled,sense", "sampling.acceleration=2,3,4", "mask_replicate=0,1,2,3"]
 """24 cells, where the real things are at work."""
@@ -34,6 +39,8 @@ def launcher(name: str) -> list[str]:
     package, words = LAUNCHERS[name]
     if importlib.util.find_spec(f"hydra_plugins.hydra_{package}_launcher") is None:
         pytest.skip(f"hydra-{package}-launcher is not installed")
+    if "device=cuda" in words and not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU on this machine")
     if name.startswith("slurm"):
         idle = shutil.which("sinfo") and subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True).stdout
         if not idle or idle.split()[0] not in ("idle", "mix", "alloc"):
@@ -46,6 +53,9 @@ MARKS = {
     "slurm": pytest.mark.trials,
     "slurm in packs": pytest.mark.services,
     "ray": pytest.mark.services,
+    "a gpu": pytest.mark.services,
+    "a gpu in packs": pytest.mark.services,
+    "a gpu in shares": pytest.mark.services,
 }
 
 
@@ -54,8 +64,8 @@ def test_rows_do_not_depend_on_the_launcher(name: str, small: list[str], work: P
     basic, other = work / "basic", work / "other"
     words = launcher(name)
     cells = MANY if name in MARKS else SWEEP
-    threads = [word for word in words if word.startswith("threads=")]
-    for folder, own in ((basic, threads), (other, words)):
+    same = [word for word in words if word.startswith(("threads=", "device=", "energy="))]
+    for folder, own in ((basic, same), (other, words)):
         folder.mkdir()
         shutil.copy(work / "mlflow.db", folder)
         monkeypatch.chdir(folder)
@@ -75,38 +85,66 @@ def test_a_cell_that_fails_elsewhere_is_named_and_stops_no_other(small: list[str
     assert len(rows_of(work)) == 1
 
 
+TRAINING = ["run", *BRAINS, "trainer.steps=4000", "trainer.validate_every=1000", "trainer.checkpoint_every=4000", "threads=1"]
+
+
 @pytest.mark.trials
 def test_a_training_that_slurm_preempts_goes_on(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm holds a job back for two minutes before it starts again."""
-    words = ["run", *BRAINS, "trainer.steps=4000", "trainer.validate_every=1000", "trainer.checkpoint_every=4000", "threads=1"]
-    preempted, calm = work / "preempted", work / "calm"
-    for folder in (preempted, calm):
-        folder.mkdir()
-        shutil.copy(work / "mlflow.db", folder)
+    preempted, calm = _folders(work)
+    for folder, own in ((preempted, launcher("slurm")), (calm, [])):
         monkeypatch.chdir(folder)
-        own = launcher("slurm") if folder == preempted else []
-        with halfscan(*words, *own) as process:
+        with halfscan(*TRAINING, *own) as process:
             if own:
-                _preempt(folder)
+                _await_step_1000(folder)
+                command = ["squeue", "-h", "-o", "%i", "-n", "halfscan", "-t", "R"]
+                jobs = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+                assert len(jobs) == 1, jobs
+                subprocess.run(["scancel", "--signal=USR2", *jobs], check=True)
             _, said = process.communicate(timeout=550)
         assert process.returncode == 0, said
-        assert runs(folder / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED")]
-    for ours, theirs in zip(rows_of(preempted), rows_of(calm), strict=True):
-        # No meter's window spans both parts, and the row says so.
-        assert "broken off and resumed" in str(ours.pop("reasons"))
-        theirs.pop("reasons")
-        assert ours == theirs
-    records = [json.loads(next(folder.glob("outputs/images/*/training.json")).read_text()) for folder in (preempted, calm)]
-    assert records[0]["history"] == records[1]["history"]
-    assert records[0]["weights_sha256"] == records[1]["weights_sha256"]
+    _same_but_for_reasons(preempted, calm)
+    assert all("broken off and resumed" in str(rows["reasons"]) for rows in rows_of(preempted)), "no meter spans both parts"
 
 
-def _preempt(folder: Path) -> None:
-    """Warns the sweep's only job, as Slurm does before it takes a job's place, once its training is under way."""
+@pytest.mark.services
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU on this machine")
+def test_a_training_that_stops_on_a_gpu_goes_on(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, calm = _folders(work)
+    for folder, codes in ((stopped, (130, 0)), (calm, (0,))):
+        monkeypatch.chdir(folder)
+        for code in codes:
+            with halfscan(*TRAINING, "device=cuda", "energy=none") as process:
+                if code:
+                    _await_step_1000(folder)
+                    process.send_signal(signal.SIGTERM)
+                _, said = process.communicate(timeout=300)
+            assert process.returncode == code, said
+    _same_but_for_reasons(stopped, calm)
+
+
+def _folders(work: Path) -> tuple[Path, Path]:
+    """Two with a store each."""
+    folders = work / "stopped", work / "calm"
+    for folder in folders:
+        folder.mkdir()
+        shutil.copy(work / "mlflow.db", folder)
+    return folders
+
+
+def _await_step_1000(folder: Path) -> None:
     end = time.monotonic() + 120
     while not any("step 1000" in path.read_text() for path in folder.glob("outputs/sweeps/*/jobs/*/halfscan.log")):
         assert time.monotonic() < end, "no training began"
         time.sleep(0.2)
-    jobs = subprocess.run(["squeue", "-h", "-o", "%i", "-n", "halfscan", "-t", "R"], capture_output=True, text=True, check=True)
-    assert len(jobs.stdout.split()) == 1, jobs.stdout
-    subprocess.run(["scancel", "--signal=USR2", *jobs.stdout.split()], check=True)
+
+
+def _same_but_for_reasons(stopped: Path, calm: Path) -> None:
+    """Rows, weights and history."""
+    for folder in (stopped, calm):
+        assert runs(folder / "mlflow.db") == [("cell", "FINISHED"), ("sweep", "FINISHED")]
+    for ours, theirs in zip(rows_of(stopped), rows_of(calm), strict=True):
+        assert {**ours, "reasons": None} == {**theirs, "reasons": None}
+    records = [json.loads(next(folder.glob("outputs/images/*/training.json")).read_text()) for folder in (stopped, calm)]
+    assert records[0]["history"] == records[1]["history"]
+    assert records[0]["weights_sha256"] == records[1]["weights_sha256"]
