@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+DRAFT = ".part"
+"""End of the name of what is not whole yet."""
+_FORGOTTEN_S = 7 * 86400.0
+"""After this time without a change a draft is nobody's [s]: its process was killed."""
 
 
 @contextmanager
@@ -17,7 +24,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yields a draft beside `path` to write to; it takes the name when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own for every writer: processes and threads that write the same content must not trip each other up.
-    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{DRAFT}")
     try:
         yield draft
         # On disk before it takes the name: after a power loss the name would otherwise belong to an empty file.
@@ -32,6 +39,30 @@ def write_json(path: Path, content: Any) -> None:
     """Writes JSON as a whole file."""
     with whole_file(path) as draft:
         draft.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+
+
+def drop_drafts(folder: Path) -> None:
+    """Removes from a folder, and from those in it, what processes that were killed left unfinished a week ago or longer."""
+    for pattern in (f"*{DRAFT}*", f"*/*{DRAFT}*"):
+        for draft in folder.glob(pattern):
+            with suppress(OSError):
+                if max(path.stat().st_mtime for path in (draft, *draft.rglob("*"))) > clock(folder) - _FORGOTTEN_S:
+                    continue
+                if draft.is_dir():
+                    shutil.rmtree(draft)
+                else:
+                    draft.unlink()
+
+
+def clock(folder: Path) -> float:
+    """What time it is [s] where the files of a folder get their times: a file server need not agree with this machine."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+            file.flush()
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def why_unwritable(folder: Path) -> str | None:

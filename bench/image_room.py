@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import math
 import os
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from .files import DRAFT, clock
 from .shelf import make_room
 
 RECORD = "record.json"
@@ -30,8 +30,22 @@ def hold(folder: Path, held: ExitStack) -> None:
             os.utime(image)
 
 
+def alone(folder: Path, held: ExitStack) -> bool:
+    """Keeps others from a folder's images until the stack closes; False where some process reads them."""
+    try:
+        record = held.enter_context((folder / RECORD).open("rb+"))
+        fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # nothing to read there yet, or a file system without locks
+    return True
+
+
 def note_saved(folder: Path) -> None:
-    """Counts the images that were written to a folder."""
+    """Counts the images that were written to a folder, and notes that they are used now: the first may be hours old."""
+    for image in _images(folder)[:1]:
+        os.utime(image)
     _saved[folder.parent] = _saved.get(folder.parent, 0) + _size(folder)
 
 
@@ -46,16 +60,18 @@ def trim_images(root: Path, limit: float, *, at_once: bool = True) -> None:
     if not at_once and _saved.get(root, 0) <= _LOOK * limit:
         return
     _saved[root] = 0
-    old = time.time() - _GRACE_S
+    old = clock(root) - _GRACE_S
     found = []
     for record in root.glob(f"*/{RECORD}"):
+        if record.parent.suffix == DRAFT:
+            continue  # about to take its name
         with suppress(OSError, IndexError):  # another process made room, too
             used = _images(record.parent)[0].stat().st_mtime
             found.append((used if used < old else math.inf, _size(record.parent), record))
     make_room(found, limit, lambda record: _empty(record, old))
 
 
-def _empty(record: Path, old: float) -> None:
+def _empty(record: Path, old: float) -> bool:
     # A file system without locks keeps its images: better too many than one that is missed.
     with suppress(OSError, IndexError), record.open("rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,6 +79,8 @@ def _empty(record: Path, old: float) -> None:
         if images[0].stat().st_mtime < old:
             for image in images:
                 image.unlink()
+            return True
+    return False
 
 
 def _images(folder: Path) -> list[Path]:

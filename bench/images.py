@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,9 +20,9 @@ import torch
 from .acquisition import Acquisition
 from .energy.meter import Meter
 from .errors import HalfscanError, one_line
-from .files import write_json
+from .files import DRAFT, write_json
 from .flops import count_flops
-from .image_room import RECORD, hold, note_saved
+from .image_room import RECORD, alone, hold, note_saved
 from .maps import Espirit
 from .operators import sample
 from .quantity import Quantity
@@ -35,6 +36,10 @@ TRAINING = "training.json"
 MADE_ELSEWHERE = "the images were made elsewhere, and nobody measured here what they took"
 SLICES_PER_BATCH = 8
 """Slices reconstructed side by side; fixed, so that results do not depend on how much memory there is."""
+
+
+_TRIES = 3
+"""To have images whole and held: another process may make room, or make the same ones, between the two."""
 
 
 class Preparation(Protocol):
@@ -107,12 +112,16 @@ def recipe_images(recipe: Recipe, root: Path, advance: Callable[[], None] = lamb
         advance: called after each volume.
 
     Raises:
-        HalfscanError: the folder can't be written.
+        HalfscanError: the folder can't be written, or something else removes what is in it.
     """
     folder = root / recipe.digest
     with ExitStack() as held:
         hold(folder, held)
-        if not _intact(folder, len(recipe.acquisitions)):
+        tries = 0
+        while not _intact(folder, len(recipe.acquisitions)):
+            if tries == _TRIES:
+                raise HalfscanError(f"images in {folder} were made {_TRIES} times and are gone each time: what removes them?")
+            tries += 1
             held.close()
             _make(recipe, folder, advance)
             hold(folder, held)
@@ -166,19 +175,29 @@ def _intact(folder: Path, volumes: int) -> bool:
 
 def _clear(folder: Path, draft: Path, volumes: int) -> None:
     """Makes way for a folder's images where it has lost its own; what was measured of them moves along, for it still holds."""
-    if _intact(folder, volumes):
-        return  # another process was faster
-    for path in folder.glob("*.json"):
-        if path.name not in (RECORD, TRAINING):
-            path.replace(draft / path.name)
-    shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as held:
+        if not alone(folder, held) or _intact(folder, volumes):
+            return  # another process was faster
+        aside = _draft(folder)
+        try:
+            folder.rename(aside)
+        except OSError:
+            return
+        for path in aside.glob("*.json"):
+            if path.name not in (RECORD, TRAINING):
+                path.replace(draft / path.name)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _draft(folder: Path) -> Path:
+    """A name beside a folder that no other process on any machine takes."""
+    return folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:12]}{DRAFT}")
 
 
 def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
     recipe, training = trained(recipe, folder.parent)
-    draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    draft = _draft(folder)
     try:
-        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         records = []
         warm = False
@@ -191,8 +210,8 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
             advance()
         if training is not None:
             (draft / TRAINING).write_text(json.dumps(training), encoding="utf-8")
-        (draft / RECORD).write_text(json.dumps(records, indent=1), encoding="utf-8")
         note_saved(draft)
+        (draft / RECORD).write_text(json.dumps(records, indent=1), encoding="utf-8")
         _clear(folder, draft, len(records))
         try:
             draft.rename(folder)
@@ -224,16 +243,16 @@ def make_share(recipe: Recipe, root: Path, share: int, shares: int) -> None:
     missing = [
         index
         for index in range(share, len(recipe.acquisitions), shares)
-        if not (parts / f"{index:05d}.json").exists() and not folder.exists()
+        if not all((parts / f"{index:05d}{suffix}").exists() for suffix in (".json", ".npy"))
     ]
-    if not missing:
+    if not missing or _intact(folder, len(recipe.acquisitions)):
         return
     ready, _ = trained(recipe, root)
     try:
         parts.mkdir(parents=True, exist_ok=True)
         for count, index in enumerate(missing):
-            draft = parts / f"{index:05d}.{os.getpid()}.part"
-            draft.mkdir(exist_ok=True)
+            draft = _draft(parts / f"{index:05d}")
+            draft.mkdir()
             record = _write_volume(ready, index, draft, warm_up=count == 0)
             (draft / f"{index:05d}.npy").replace(parts / f"{index:05d}.npy")
             draft.rmdir()
@@ -263,19 +282,27 @@ def _write_volume(recipe: Recipe, index: int, folder: Path, *, warm_up: bool) ->
 
 
 def _taken(parts: Path, index: int, folder: Path) -> dict[str, Any] | None:
-    """The record of a volume that another process made, its image put into the folder; None where none did, or it is damaged."""
+    """The record of a volume that another process made, its image in the folder, too; None where none did, or it is damaged.
+
+    What that process made stays where it is until all volumes are there: whoever merges them may be stopped.
+    """
     image = parts / f"{index:05d}.npy"
     try:
         record: dict[str, Any] = json.loads((parts / f"{index:05d}.json").read_text("utf-8"))
         np.load(image, mmap_mode="r")
-        image.replace(folder / image.name)
+        try:
+            os.link(image, folder / image.name)
+        except OSError:
+            shutil.copyfile(image, folder / image.name)  # not every file system has links
     except (OSError, ValueError, EOFError):
         return None
     return record
 
 
 def _unsaved(folder: Path, error: OSError) -> HalfscanError:
-    return HalfscanError(f"can't save images in {folder.parent}: {error.strerror}; set out= to a folder with space")
+    return HalfscanError(
+        f"can't save images in {folder.parent}: {error.strerror or one_line(error)}; set out= to a folder with space"
+    )
 
 
 def reconstruct(recipe: Recipe, acquisition: Acquisition, mask: Mask, *, warm_up: bool = False) -> Reconstructed:

@@ -60,16 +60,23 @@ class Shelf:
             with suppress(OSError):  # another process made room, too
                 status = path.stat()
                 files.append((status.st_mtime, status.st_size, path))
-        make_room(files, self.limit, lambda path: path.unlink(missing_ok=True), needed)
+        make_room(files, self.limit, _unlink, needed)
 
 
-def make_room(items: Iterable[tuple[float, int, Path]], limit: float, remove: Callable[[Path], None], needed: int = 0) -> None:
+def _unlink(path: Path) -> bool:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        return True
+    return False
+
+
+def make_room(items: Iterable[tuple[float, int, Path]], limit: float, remove: Callable[[Path], bool], needed: int = 0) -> None:
     """Removes what was used least lately until some room is left, where a folder's things have outgrown their limit.
 
     Args:
         items: (time of the last use, bytes, path) of all that may be removed.
         limit: of all of them, in bytes.
-        remove: takes one away.
+        remove: takes one away; whether it could.
         needed: bytes that are about to come.
     """
     items = sorted(items)
@@ -77,7 +84,7 @@ def make_room(items: Iterable[tuple[float, int, Path]], limit: float, remove: Ca
     if total <= limit:
         return
     for _, size, path in items:
-        remove(path)
-        total -= size
+        if remove(path):
+            total -= size
         if total <= _ROOM * limit:
             return

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 # Imported as a module: a class found in this namespace would be registered as a plug-in of its own.
@@ -28,6 +29,7 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
     """Expands the overrides as the basic sweeper does, drops the cells that are finished, and launches the rest."""
 
     def sweep(self, arguments: list[str]) -> None:
+        from halfscan.bench.files import drop_drafts
         from halfscan.bench.image_room import trim_images
         from halfscan.bench.sweep import open_sweep
 
@@ -37,19 +39,21 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
         parser = OverridesParser.create(config_loader=loader)
         jobs = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), None)[0]
         with open_sweep(jobs, lambda overrides: loader.load_sweep_config(master, list(overrides))) as plan:
-            folder = str(plan.manifest.folder)
+            home = str(plan.manifest.folder)
             with open_dict(master):
-                master.hydra.sweep.dir = folder
+                master.hydra.sweep.dir = home
             # Quoted for Hydra's grammar, in which a folder may otherwise end at a comma, a quote or a brace.
-            quoted = folder.replace("'", r"\'").replace("${", r"\${")
+            quoted = home.replace("'", r"\'").replace("${", r"\${")
             where = f"hydra.sweep.dir='{quoted}'"
             firsts = plan.packed(master.pack)
             self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
             self._launch([[*entry.overrides, where] for entry in firsts])
             if "joblib" in type(self.launcher).__module__:
                 _dismiss_workers()
-            # Jobs that are one cell each save too little to look for themselves.
+            # Cells of a pool save too little to look for themselves.
             trim_images(plan.manifest.images, 1e9 * master.images_gb)
+            for folder in ("images", "references", "weights"):
+                drop_drafts(Path(plan.manifest.out) / folder)
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> None:
         """Launches jobs in batches. What a job returns is not looked at, for cells write how they ended themselves; nor is it

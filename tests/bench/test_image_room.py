@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halfscan.bench.files import DRAFT, drop_drafts
 from halfscan.bench.image_room import RECORD, hold, note_saved, trim_images
 
 from .running import SWEEP, rows_of, run, runs
@@ -44,6 +45,55 @@ def test_the_least_lately_used_go_and_what_was_measured_stays(tmp_path: Path) ->
     assert {path.name for path in old.iterdir()} == {RECORD, "qa-0.json"}
 
 
+def test_what_is_in_use_does_not_count_as_room(tmp_path: Path) -> None:
+    read, idle = _saved(tmp_path, "read", 9), _saved(tmp_path, "idle", 2)
+    with ExitStack() as held:
+        hold(read, held)
+        os.utime(read / "00000.npy", (0, 0))
+        trim_images(tmp_path, 3_000)
+        assert (_full(read), _full(idle)) == (True, False)
+
+
+def test_what_is_about_to_take_its_name_stays(tmp_path: Path) -> None:
+    draft = _saved(tmp_path, f"new.0{DRAFT}", 9)
+    trim_images(tmp_path, 0)
+    assert _full(draft)
+    note_saved(draft)
+    draft.rename(tmp_path / "new")
+    trim_images(tmp_path, 0)
+    assert _full(tmp_path / "new"), "made just now, however long it took"
+
+
+def test_nobody_clears_what_another_reads(tmp_path: Path) -> None:
+    folder, draft = _saved(tmp_path, "one", 1), _saved(tmp_path, "two", 1)
+    (folder / RECORD).write_text("[{}, {}]")
+    (folder / "00001.npy").unlink()
+    program = """
+import sys, pathlib
+from halfscan.bench.images import _clear
+_clear(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 2)
+"""
+    command = [sys.executable, "-c", program, str(folder), str(draft)]
+    with ExitStack() as held:
+        hold(folder, held)
+        subprocess.run(command, check=True)
+        assert folder.exists()
+    subprocess.run(command, check=True)
+    assert not folder.exists()
+
+
+def test_what_killed_processes_left_goes_after_a_week(tmp_path: Path) -> None:
+    old, new = _saved(tmp_path, f"old.0{DRAFT}", 200), _saved(tmp_path, f"new.0{DRAFT}", 200)
+    checkpoint = tmp_path / "digest" / f"checkpoint.pt.7{DRAFT}"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"half")
+    for path in (old, *old.iterdir(), checkpoint):
+        os.utime(path, (time.time() - 200 * HOUR,) * 2)
+    drop_drafts(tmp_path)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["digest", new.name]
+    assert not checkpoint.exists()
+
+
 def test_images_in_use_stay(tmp_path: Path) -> None:
     read, idle, fresh = _saved(tmp_path, "read", 9), _saved(tmp_path, "idle", 2), _saved(tmp_path, "fresh", 0)
     with ExitStack() as held:
@@ -73,7 +123,7 @@ def test_it_is_looked_at_when_much_was_saved(tmp_path: Path) -> None:
     folder = _saved(tmp_path, "a", 5)
     trim_images(tmp_path, 1_000, at_once=False)
     assert _full(folder)
-    note_saved(folder)
+    note_saved(_saved(tmp_path, "b", 5))
     trim_images(tmp_path, 1_000, at_once=False)
     assert not _full(folder)
 

@@ -50,6 +50,36 @@ def test_a_share_that_was_cut_short_is_done_by_the_cell(small: list[str], tmp_pa
     assert without_times(to_table(shared)) == without_times(to_table(alone))
 
 
+def test_a_merge_that_is_stopped_takes_no_share_along(small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = build_cell(compose_run([*small, "model=zero_filled", "energy=none"], [*PARTS, *SINGLE]))
+    measure_share(cell, tmp_path / "images", 0, 2, None)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "reconstruct", stop)
+        with pytest.raises(KeyboardInterrupt):
+            list(measure(cell, tmp_path / "images"))
+    assert sorted(path.name for path in tmp_path.glob("images/*/*")) == ["00000.json", "00000.npy"]
+    for image in tmp_path.glob("images/*/*.npy"):
+        image.unlink()  # a share without its image is none
+    measure_share(cell, tmp_path / "images", 0, 2, None)
+    assert list(tmp_path.glob("images/*/*.npy"))
+
+
+def test_shares_of_images_that_made_room_are_made_again(small: list[str], tmp_path: Path) -> None:
+    cell = build_cell(compose_run([*small, "model=zero_filled", "energy=none"], [*PARTS, *SINGLE]))
+    alone = [one.row for one in measure(cell, tmp_path / "images")]
+    for image in tmp_path.glob("images/*/*.npy"):
+        image.unlink()
+    for share in (0, 1):
+        measure_share(cell, tmp_path / "images", share, 2, None)
+    assert len(list(tmp_path.glob("images/*.parts/*.npy"))) == 2
+    again = [one.row for one in measure(cell, tmp_path / "images")]
+    assert without_times(to_table(again)) == without_times(to_table(alone))
+
+
 @pytest.mark.parametrize("word", ["shares=0", "pack=0"])
 def test_numbers_of_jobs_that_can_not_be(word: str, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *small, word]) == 2
