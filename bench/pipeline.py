@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -18,11 +19,13 @@ import numpy as np
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, RandomizableTransform, Transform
+from monai.utils import convert_to_tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from .acquisition import Acquisition
 from .errors import HalfscanError
+from .files import whole_file
 from .maps import Espirit
 from .network import NetworkInput, normalised
 from .noise import noise_level
@@ -30,6 +33,8 @@ from .operators import combine, sample, to_image
 from .sampling.mask import Mask
 from .sampling.pattern import Sampling
 from .sources import source_hash
+
+log = logging.getLogger(__name__)
 
 
 class Samplings:
@@ -196,7 +201,7 @@ class SeededSlices:
             content = json.dumps([item["acquisition"].digest, item["slice"], *made], sort_keys=True)
             return hashlib.sha256(content.encode()).hexdigest().encode()
 
-        self._read = PersistentDataset(self._items, Compose([read]), cache_dir=cache, hash_func=key)
+        self._read = _Folder(self._items, Compose([read]), cache_dir=cache, hash_func=key)
         self._files = [cache / f"{key(item).decode()}.pt" for item in self._items]
 
     def prepare(self, workers: int = 0, rank: int = 0, world: int = 1) -> DataLoader[None]:
@@ -226,6 +231,28 @@ class SeededSlices:
         self._random.set_random_state(state=np.random.RandomState(np.frombuffer(key, dtype="<u4").astype(np.uint32)))
         drawn: dict[str, torch.Tensor] = self._random(self._read[chosen])
         return drawn
+
+
+class _Folder(PersistentDataset):  # type: ignore[misc]
+    """MONAI's folder of what was read, whose files appear whole, and in which a file that is damaged is made again.
+
+    MONAI's own moves them there from the machine's folder for temporary files: a process that is killed meanwhile leaves half
+    of one, which every later training would stumble over.
+    """
+
+    def _cachecheck(self, item_transformed: Mapping[str, Any]) -> Any:
+        path = self.cache_dir / f"{self.hash_func(item_transformed).decode()}.pt"
+        if path.exists():
+            try:
+                return torch.load(path, weights_only=True)
+            except (PermissionError, MemoryError):
+                raise
+            except Exception as error:  # torch raises whatever its unpickler does
+                log.warning("%s can't be read (%s): it is made again", path, type(error).__name__)
+        made = convert_to_tensor(self._pre_transform(dict(item_transformed)), convert_numeric=False)
+        with whole_file(path) as draft:
+            torch.save(made, draft)
+        return made
 
 
 class _Volumes(TorchDataset[None]):

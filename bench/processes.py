@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from torch import distributed, nn
 
@@ -31,7 +32,8 @@ class Processes:
         if world == 1 or distributed.is_initialized():
             yield cls()
             return
-        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        # The others wait while the first validates, or waits for weights that another training makes.
+        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(days=7))
         try:
             yield cls(distributed.get_rank(), world)
         finally:
@@ -51,6 +53,10 @@ class Processes:
         """Until all are here."""
         if self.world > 1:
             distributed.barrier()
+
+    def any(self, one: bool) -> bool:
+        """Whether it is so of any of them."""
+        return self.mean(float(one)) > 0
 
     def mean(self, value: float) -> float:
         """Of the processes' own values."""

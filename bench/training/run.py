@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import math
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 _EPSILON = 1e-12
 _ENOUGH = 1e-4
 """NMSE below which nothing more is to be won: there the maps decide."""
+_AGREE_EVERY = 10
+"""Steps after which several processes ask each other whether one was told to stop."""
 
 
 class Run:
@@ -136,7 +139,7 @@ class Run:
                 advance()
                 if self._done:
                     engine.terminate()
-                elif stop.is_set():
+                elif self._all_stop(stop):
                     self._save()
                     stop.obey()
 
@@ -144,6 +147,15 @@ class Run:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
             engine.add_event_handler(Events.ITERATION_COMPLETED, end_step)
             engine.run()
+            if stop.is_set():
+                stop.obey()  # the last step was saved: it was a validation's
+
+    def _all_stop(self, stop: threading.Event) -> bool:
+        """Whether some process was warned. All end after the same step: one that went on would wait for the others' gradients."""
+        if self._processes.world == 1:
+            return stop.is_set()
+        # Agreeing takes a moment in which a GPU stands still.
+        return self._step % _AGREE_EVERY == 0 and self._processes.any(stop.is_set())
 
     def _prepare(self) -> None:
         """Every volume once, each process its share, before slices are drawn at random."""
@@ -278,6 +290,8 @@ class Run:
         return unmeasured_energy("no step was done") if self._window is None else self._window.record
 
     def _save(self) -> None:
+        # Of all processes: each of them goes on from what the first saves.
+        self._losses = [self._processes.mean(float(one)) for one in self._losses]
         if self._processes.rank:
             return
         state = {
@@ -286,7 +300,7 @@ class Run:
             "average": self._average.state(),
             "optimizer": self._optimizer.state_dict(),
             "history": self._history,
-            "losses": [float(one) for one in self._losses],
+            "losses": self._losses,
             "best": self._best,
             "seconds": self._seconds,
         }
@@ -298,10 +312,19 @@ class Run:
         if not path.exists():
             return 0
         try:
-            state = torch.load(path, map_location=self._training.device, weights_only=True)
+            content = path.read_bytes()
+        except OSError as error:
+            # A file server that hiccups must not cost days of training.
+            raise HalfscanError(f"can't read {path}: {error.strerror}; try again, or delete it to train anew") from error
+        try:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
         except Exception as error:
-            # A checkpoint cut short by a lost machine: torch raises whatever its unpickler does.
-            log.warning("checkpoint %s can't be read (%s): training starts anew", path, type(error).__name__)
+            # Damaged by a lost machine or disk: torch raises whatever its unpickler does.
+            aside = path.with_name(f"{CHECKPOINT}.damaged")
+            path.replace(aside)
+            log.warning("%s is damaged (%s) and lies in %s now: training starts anew", path, type(error).__name__, aside.name)
             return 0
         self._network.load_state_dict(state["network"])
         self._average.restore(state["average"])
@@ -366,7 +389,8 @@ class _Precision(nn.Module):
 
 
 def _deafen(_worker: int) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Warning(threading.Event):
@@ -379,8 +403,16 @@ class _Warning(threading.Event):
         self.number: int = signal.SIGTERM
 
     def note(self, number: int, frame: object) -> None:
-        """Of a signal."""
-        self.number = number
+        """Of a signal; a second Ctrl-C does not wait.
+
+        Raises:
+            KeyboardInterrupt: at that.
+        """
+        if self.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self.is_set() or number != signal.SIGTERM:
+            # A queue that warned first starts the job again, which SIGTERM, its last word, does not ask for.
+            self.number = number
         self.set()
 
     def obey(self) -> None:
@@ -397,14 +429,14 @@ class _Warning(threading.Event):
 
 @contextmanager
 def _warned() -> Iterator[_Warning]:
-    """A warning by SIGTERM, or by the signal of a queue whose job is nearly out of time, so that a step ends and is saved; only
-    the main thread can ask for that."""
+    """A warning by SIGTERM or Ctrl-C, or by the signal of a queue whose job is nearly out of time, so that a step ends and is
+    saved; only the main thread can ask for that."""
     stop = _Warning()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    for number in map(int, (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)):
-        # A user's signal that nobody waits for keeps its meaning, which is to end the process.
+    for number in map(int, (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)):
+        # A user's signal that nobody waits for keeps its meaning, which is to end the process; one that is ignored stays so.
         if number == signal.SIGTERM or callable(signal.getsignal(number)):
             stop.before[number] = signal.signal(number, stop.note)
     try:

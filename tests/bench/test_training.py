@@ -126,22 +126,35 @@ def test_broken_off_and_resumed_is_unbroken(tmp_path: Path, monkeypatch: pytest.
     assert "resumed" in resumed["energy"]["reason"]
 
 
-def test_sigterm_ends_a_step_and_saves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", [5, TRAINER.steps])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_step_and_saves_it(
+    number: signal.Signals, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     training().run(tmp_path / "unbroken")
     end = module.Run._end_step
 
     def asked(run: module.Run, loss: torch.Tensor) -> None:
-        if run._step == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if run._step == step:
+            os.kill(os.getpid(), number)
         end(run, loss)
 
     with monkeypatch.context() as patch:
         patch.setattr(module.Run, "_end_step", asked)
         with pytest.raises(KeyboardInterrupt):
             training().run(tmp_path / "broken")
-    assert torch.load(tmp_path / "broken" / "d" / CHECKPOINT, weights_only=True)["step"] == 5
+    assert torch.load(tmp_path / "broken" / "d" / CHECKPOINT, weights_only=True)["step"] == step
     training().run(tmp_path / "broken")
     assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
+
+
+def test_a_second_ctrl_c_does_not_wait_and_a_queue_s_warning_outlasts_its_last_word() -> None:
+    warning = module._Warning()
+    warning.note(signal.SIGUSR2, None)
+    warning.note(signal.SIGTERM, None)
+    assert warning.number == signal.SIGUSR2
+    with pytest.raises(KeyboardInterrupt):
+        warning.note(signal.SIGINT, None)
 
 
 def test_a_queue_s_warning_is_obeyed_once_the_step_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,23 +201,34 @@ def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path) -> None:
     assert record["steps"] == record["best_step"] + 3 < 400
 
 
-def test_two_processes_give_the_loss_curve_of_one(tmp_path: Path) -> None:
-    """Over gloo, as `torchrun` starts them, at the same batch in all."""
+def test_two_processes_give_the_loss_curve_of_one_and_stop_together(tmp_path: Path) -> None:
+    """Over gloo, as `torchrun` starts them, at the same batch in all; the second alone is told to stop."""
     program = f"""
-import sys
+import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 import torch
+from dataclasses import replace
 from tests.bench import test_training as t
 from pathlib import Path
 torch.set_num_threads(1)
-t.training().run(Path(sys.argv[1]))
+end = t.module.Run._end_step
+def asked(run, loss):
+    if run._step == int(sys.argv[2]) and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGTERM)
+    end(run, loss)
+t.module.Run._end_step = asked
+t.training(trainer=replace(t.TRAINER, steps=16)).run(Path(sys.argv[1]))
 """
-    training().run(tmp_path / "one")
+    training(trainer=replace(TRAINER, steps=16)).run(tmp_path / "one")
     script = tmp_path / "program.py"
     script.write_text(program)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    done = subprocess.run([*command, str(tmp_path / "two")], capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for stop_at, code in ((7, 1), (99, 0)):
+        words = [*command, str(tmp_path / "two"), str(stop_at)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == code, done.stderr[-3000:]
+        if code:
+            assert torch.load(tmp_path / "two" / "d" / CHECKPOINT, weights_only=True)["step"] == 10
     one, two = (json.loads((tmp_path / name / "d" / RECORD).read_text())["history"] for name in ("one", "two"))
     for here, there in zip(one, two, strict=True):
         assert here == pytest.approx(there, rel=1e-4)
@@ -293,6 +317,14 @@ def test_a_checkpoint_cut_short_starts_anew(tmp_path: Path) -> None:
     (tmp_path / "cut" / "d" / CHECKPOINT).write_bytes(b"PK\x03\x04 cut")
     training().run(tmp_path / "cut")
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    assert (tmp_path / "cut" / "d" / f"{CHECKPOINT}.damaged").exists()
+
+
+def test_a_checkpoint_that_can_not_be_read_now_is_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "d" / CHECKPOINT).mkdir(parents=True)  # as a file server that hiccups
+    with pytest.raises(HalfscanError, match="try again, or delete it"):
+        training().run(tmp_path)
+    assert (tmp_path / "d" / CHECKPOINT).exists()
 
 
 def test_damaged_weights_are_trained_again(tmp_path: Path) -> None:
@@ -336,6 +368,11 @@ def test_a_folder_is_filled_volume_by_volume_and_once(tmp_path: Path, workers: i
     plain = SeededSlices(one.train, one.samplings(), one.maps, 0)
     assert len(plain.prepare()) == 0
     assert torch.equal(cached[1]["kspace"], plain[1]["kspace"])
+    # As a process leaves it that was killed while MONAI moved it there.
+    for path, left in zip(sorted(tmp_path.glob("*.pt")), (0, 1000, -10), strict=False):
+        path.write_bytes(path.read_bytes()[:left])
+    for index in range(len(cached)):
+        assert all(torch.equal(cached[index][name], plain[index][name]) for name in ("kspace", "maps", "target"))
 
 
 def test_batches_do_not_depend_on_where_a_training_begins() -> None:
