@@ -17,7 +17,7 @@ from .report.gather import SweepRecord, read_record, stored_claims
 from .report.notes import cell_note, roles, run_name, sweep_note, verdict_metrics
 from .report.page import report_page
 from .report.pictures import Ranking, log_pictures, rank_by_score, read_pictures
-from .sweep import Outcome, exclusive, finish_sweep
+from .sweep import CLOSING, Outcome, exclusive, finish_sweep
 from .tracking import Store
 from .verify import verify_sweep, withdraw
 
@@ -43,6 +43,7 @@ def close_sweep(manifest: SweepManifest) -> Closed:
     """
     store, parent = Store(manifest.tracking_uri, manifest.experiment), manifest.parent_run
     with exclusive(manifest.folder):
+        (manifest.folder / CLOSING).touch()
         outcome = finish_sweep(manifest)
         verdicts = _judge(store, parent)
         record = read_record(store, parent)
@@ -51,6 +52,7 @@ def close_sweep(manifest: SweepManifest) -> Closed:
         record = replace(record, pictures=read_pictures(store, parent))
         page = write_report(record, manifest.folder / REPORT)
         _publish(store, record, page)
+        (manifest.folder / CLOSING).unlink()
     return Closed(outcome=outcome, record=record, verdicts=verdicts, page=page)
 
 

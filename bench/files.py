@@ -65,6 +65,19 @@ def clock(folder: Path) -> float:
         return time.time()
 
 
+def is_held(lock: Path) -> bool:
+    """Whether some process holds a lock, as far as this machine can see."""
+    from filelock import FileLock, Timeout
+
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(str(lock), timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 def why_unwritable(folder: Path) -> str | None:
     """Why nothing can be written to a folder, or to the nearest one above it that exists; None where it can."""
     nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())

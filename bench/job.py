@@ -9,7 +9,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -72,10 +73,17 @@ class Running:
         deliver(self.store, self.manifest, self.entry, self.run)
 
 
-def run_cell(config: DictConfig, manifest: SweepManifest, entry: Entry) -> Status:
-    """Runs one cell and records how it ended, on disk and in the store."""
+def run_cell(compose: Callable[[], DictConfig], manifest: SweepManifest, entry: Entry) -> Status:
+    """Runs one cell and records how it ended, on disk and in the store.
+
+    Args:
+        compose: gives the cell's configuration.
+        manifest: of its sweep.
+        entry: the cell.
+    """
 
     def work(running: Running) -> None:
+        config = compose()
         cell = build_cell(with_local_weights(config))
         if cell.key != entry.key:
             raise HalfscanError("code, data or configuration changed after the sweep was planned: start it again")
@@ -99,8 +107,34 @@ def run_share(config: DictConfig, manifest: SweepManifest, entry: Entry) -> str 
 def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], None]) -> Status:
     """Does a cell's work, which closes its run where all went well, and records how it ended, on disk and in the store.
 
-    An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so.
+    An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so. A cell that another
+    process did meanwhile is not done again: a queue's jobs outlive their launcher, and are started again by the queue.
     """
+    with _held(manifest, entry):
+        before = manifest.status(entry)
+        return before if before.state in ("finished", "kept") else _recorded(manifest, entry, work)
+
+
+@contextmanager
+def _held(manifest: SweepManifest, entry: Entry) -> Iterator[None]:
+    """Holds a cell for this process; waits where another does it."""
+    from filelock import FileLock, Timeout
+
+    path = manifest.cell_lock(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=1)  # `halfscan status` holds it for an instant, too
+    except Timeout:
+        log.warning("cell %s: another process does it; waiting for that", " ".join(entry.overrides))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], None]) -> Status:
     running = Running(Store(manifest.tracking_uri, manifest.experiment), manifest, entry)
     try:
         manifest.set_status(entry, Status(state="running"))

@@ -77,8 +77,17 @@ class SweepManifest:
     def images(self) -> Path:
         return Path(self.out) / "images"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs the sweep or closes it."""
+        return self.folder / "lock"
+
     def cell_folder(self, entry: Entry) -> Path:
         return self.folder / "cells" / entry.key[:16]
+
+    def cell_lock(self, entry: Entry) -> Path:
+        """Held by the process that does the cell: jobs of a queue outlive the one that launched them."""
+        return self.cell_folder(entry) / "lock"
 
     def entry(self, overrides: Sequence[str]) -> Entry:
         """The cell of these overrides.

@@ -89,10 +89,24 @@ def run_sync(options: argparse.Namespace) -> int:
     """Gives the store what it missed, and closes those sweeps."""
     from .sweep import find_manifest, unsynced
 
-    found = [find_manifest(options.sweep, Path(options.out))] if options.sweep else unsynced(Path(options.out))
+    if options.sweep:
+        return _close(find_manifest(options.sweep, Path(options.out)))
+    found = unsynced(Path(options.out))
     if not found:
         print("Nothing waits for the store.")
-    return max((_close(manifest) for manifest in found), default=0)
+    code, away = 0, set()
+    for manifest in found:
+        if manifest.tracking_uri in away:
+            continue
+        try:
+            code = max(code, _close(manifest))
+        except HalfscanError as error:
+            # It keeps no other sweep from its store.
+            print(f"halfscan: sweep {manifest.sweep_id}: {one_line(error)}", file=sys.stderr)
+            code = 2
+            if isinstance(error, StoreError):
+                away.add(manifest.tracking_uri)
+    return code
 
 
 def _close(manifest: SweepManifest) -> int:

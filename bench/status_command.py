@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
+from .files import is_held
 from .manifest import Entry, State, Status, SweepManifest
-from .sweep import find_manifest, is_held
+from .sweep import find_manifest
 
 LOST = "lost"
 """Of a cell that is said to run in a sweep that nobody runs: its process died without a word."""
@@ -27,8 +28,8 @@ def run_status(options: argparse.Namespace) -> int:
         0: nothing is wrong; 1: cells failed, were killed or lost, or wait for the store.
     """
     manifest = find_manifest(options.sweep, Path(options.out))
-    held = is_held(manifest)
-    found = {entry: _seen(manifest.status(entry), held) for entry in manifest.cells}
+    held = is_held(manifest.lock)
+    found = {entry: _seen(manifest, entry, held) for entry in manifest.cells}
     counts = Counter(state for state, _ in found.values())
     left = seconds_left(found)
     if options.json:
@@ -43,8 +44,11 @@ def run_status(options: argparse.Namespace) -> int:
     return 1 if counts["failed"] or counts["killed"] or counts["kept"] or counts[LOST] else 0
 
 
-def _seen(status: Status, held: bool) -> tuple[str, Status]:
-    return (LOST if status.state == "running" and not held else status.state), status
+def _seen(manifest: SweepManifest, entry: Entry, held: bool) -> tuple[str, Status]:
+    """A cell's state and what is recorded of it. A job of a queue may go on where nobody runs the sweep."""
+    status = manifest.status(entry)
+    lost = status.state == "running" and not held and not is_held(manifest.cell_lock(entry))
+    return (LOST if lost else status.state), status
 
 
 def seconds_left(found: Mapping[Entry, tuple[str, Status]]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from .cell import build_cell
 from .configuration import build_claims, forget_datasets, to_plain
 from .energy.wall import WallMeter
 from .errors import HalfscanError
-from .files import why_unwritable, write_json
+from .files import is_held, why_unwritable, write_json
 from .keeping import deliver_all
 from .manifest import Entry, Status, SweepManifest, read_manifest, sweep_id, sweeps_folder
 from .registry import with_local_weights
@@ -26,6 +27,9 @@ from .tracking import CLAIMS, ROWS, Store, tracking_uri
 log = logging.getLogger(__name__)
 
 Compose = Callable[[Sequence[str]], DictConfig]
+
+CLOSING = "closing"
+"""In a sweep's folder while it is being closed: what broke off meanwhile is closed again."""
 
 planned: list[SweepManifest] = []
 """Sweeps planned by this process: Hydra hands nothing back from a sweeper, and the command line finishes what it began."""
@@ -126,6 +130,9 @@ def plan_sweep(
         if parent and deliver_all(store, manifest):
             children = store.children(parent)
         remaining = tuple(entry for entry in entries if finished_rows(manifest, entry, children) is None)
+        for entry in remaining:
+            if manifest.status(entry).state == "finished":  # and the store has lost it
+                manifest.set_status(entry, Status(state="waiting"))
         if remaining and parent:
             store.resume(parent)
         yield Plan(manifest, remaining)
@@ -174,18 +181,11 @@ def exclusive(folder: Path) -> Iterator[None]:
         raise HalfscanError(f"sweep {folder.name} is being run by another process: wait for it") from error
 
 
-def is_held(manifest: SweepManifest) -> bool:
-    """Whether a process runs this sweep, or closes it, as far as this machine can see."""
-    from filelock import FileLock, Timeout
-
-    path = manifest.folder / "lock"
-    if not path.exists():
-        return False
-    try:
-        with FileLock(str(path), timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
+def await_cells(manifest: SweepManifest, seconds: float) -> None:
+    """Waits for so long that no process does a cell of the sweep any more: jobs that were told to stop take their time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(is_held(manifest.cell_lock(entry)) for entry in manifest.cells):
+        time.sleep(0.5)
 
 
 @dataclass(frozen=True)
@@ -204,14 +204,14 @@ class Outcome:
 def finish_sweep(manifest: SweepManifest) -> Outcome:
     """Closes the parent run with the rows of all finished cells, and names the cells that have none.
 
-    A cell that its process left running is marked as killed, so that nothing stays RUNNING in the store. The caller holds the
-    sweep (`exclusive`).
+    A cell that its process left running is marked as killed, so that nothing stays RUNNING in the store; one that a job still
+    does is left to it. The caller holds the sweep (`exclusive`).
     """
     store = Store(manifest.tracking_uri, manifest.experiment)
     failures: dict[str, str] = {}
     rows: dict[str, CellRows] = {}
     deliver_all(store, manifest)
-    store.drop_doubles(manifest.parent_run)
+    store.drop_doubles(manifest.sweep_id, manifest.parent_run)
     children = store.children(manifest.parent_run)
     for entry in manifest.cells:
         found = finished_rows(manifest, entry, children)
@@ -220,7 +220,9 @@ def finish_sweep(manifest: SweepManifest) -> Outcome:
             continue
         status = manifest.status(entry)
         run_id, run_status = children.get(entry.key, ("", ""))
-        if run_status == "RUNNING":
+        if is_held(manifest.cell_lock(entry)):
+            status = Status(state="running", reason="a job still does it: wait for that, or end it, and start the sweep again")
+        elif run_status == "RUNNING":
             status = Status(state="killed", reason="its process was killed: the same command runs it again")
             manifest.set_status(entry, status)
             store.end(run_id, "KILLED")
@@ -248,10 +250,18 @@ def find_manifest(name: str | None, out: Path) -> SweepManifest:
 
 
 def unsynced(out: Path) -> list[SweepManifest]:
-    """Sweeps under an output folder some of whose cells are kept for the store, the oldest first."""
+    """Sweeps under an output folder some of whose cells are kept for the store, or whose closing broke off; the oldest first."""
     folder = sweeps_folder(out.expanduser().absolute())
-    found = [read_manifest(path) for path in sorted(folder.glob("*/sweep.json"), key=lambda path: path.stat().st_mtime)]
-    return [one for one in found if any(one.status(entry).state == "kept" for entry in one.cells)]
+    found = []
+    for path in sorted(folder.glob("*/sweep.json"), key=lambda path: path.stat().st_mtime):
+        try:
+            manifest = read_manifest(path)
+        except HalfscanError as error:
+            log.warning("%s: %s", path.parent.name, error)  # it stops no other
+            continue
+        if (manifest.folder / CLOSING).exists() or any(manifest.status(entry).state == "kept" for entry in manifest.cells):
+            found.append(manifest)
+    return found
 
 
 def finished_rows(manifest: SweepManifest, entry: Entry, children: Mapping[str, tuple[str, str]]) -> CellRows | None:

@@ -136,8 +136,16 @@ class Store:
     def find_sweep(self, sweep_id: str) -> str | None:
         """The parent run of a sweep, None where the store has none."""
         with self.talking():
-            found = self._search(f"tags.`{_KIND}` = 'sweep' and tags.`{_SWEEP}` = '{sweep_id}'", 1)
-        return found[0].info.run_id if found else None
+            found = self._search(f"tags.`{_KIND}` = 'sweep' and tags.`{_SWEEP}` = '{sweep_id}'")
+            return self._parent(found).info.run_id if found else None
+
+    def _parent(self, runs: Sequence[Run]) -> Run:
+        """Of a sweep's parent runs the one that has cells: a request whose answer was lost has left another."""
+        return runs[0] if len(runs) == 1 else max(runs, key=lambda run: len(self._cells(run.info.run_id)))
+
+    def _cells(self, parent: str) -> list[Run]:
+        """Runs of a sweep's cells, the latest first."""
+        return self._search(f"tags.`mlflow.parentRunId` = '{parent}'")
 
     def parent_of(self, name: str | None, *, ended: bool = False) -> str:
         """The parent run of a sweep named by its id or the beginning of it; without a name of the latest one.
@@ -154,14 +162,17 @@ class Store:
             raise HalfscanError(f"no store at {path}: start a sweep with `halfscan run`, or set MLFLOW_TRACKING_URI")
         with self.talking():
             runs = [run for run in self._search(f"tags.`{_KIND}` = 'sweep'") if not ended or run.info.status != "RUNNING"]
-        sweeps = [(run.data.tags[_SWEEP], run.info.run_id) for run in runs]
-        found = [(sweep, run_id) for sweep, run_id in sweeps if sweep.startswith(name or "")]
+        sweeps: dict[str, list[Run]] = {}
+        for run in runs:
+            sweeps.setdefault(run.data.tags[_SWEEP], []).append(run)
+        found = [sweep for sweep in sweeps if sweep.startswith(name or "")]
         if not found:
-            known = ", ".join(sweep for sweep, _ in sweeps[:10]) or "none"
+            known = ", ".join(list(sweeps)[:10]) or "none"
             raise HalfscanError(f"no sweep {name or ''} in {self.uri}, which holds {known}: start one with `halfscan run`")
         if name and len(found) > 1:
-            raise HalfscanError(f"{len(found)} sweeps begin with {name}: {', '.join(sweep for sweep, _ in found)}")
-        return str(found[0][1])
+            raise HalfscanError(f"{len(found)} sweeps begin with {name}: {', '.join(found)}")
+        with self.talking():
+            return str(self._parent(sweeps[found[0]]).info.run_id)
 
     def holds_sweep(self, beginning: str) -> bool:
         """Whether some sweep's id begins so."""
@@ -294,23 +305,31 @@ class Store:
         with self.talking():
             self.client.log_artifacts(run_id, str(folder), name)
 
-    def drop_doubles(self, parent: str) -> None:
-        """Leaves a sweep's cells one run each, the finished one or else the latest: a request whose answer was lost is made
-        again."""
+    def drop_doubles(self, sweep_id: str, parent: str) -> None:
+        """Leaves a sweep one parent run and its cells one run each, the finished one or else the latest: a request whose answer
+        was lost is made again."""
         with self.talking():
-            runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")  # the latest first
             kept: dict[str, Run] = {}
-            for run in sorted(runs, key=lambda run: run.info.status != "FINISHED"):
+            for run in _finished_first(self._cells(parent)):
                 key = run.data.tags.get(_KEY)
                 if key is not None and kept.setdefault(key, run) is not run:
                     self.client.delete_run(run.info.run_id)
+            own = self.client.get_run(parent).info
+            for run in self._search(f"tags.`{_KIND}` = 'sweep' and tags.`{_SWEEP}` = '{sweep_id}'"):
+                # The same request has the same time. Another start of the same sweep, elsewhere and just now, has its own.
+                twin = run.info.run_id != parent and run.info.start_time == own.start_time
+                if twin and not self._cells(run.info.run_id):
+                    self.client.delete_run(run.info.run_id)
 
     def describe_children(self, parent: str) -> dict[str, Child]:
-        """Key → a sweep's cell as the store knows it."""
+        """Key → a sweep's cell as the store knows it, by its finished run or else the latest."""
         with self.talking():
-            runs = self._search(f"tags.`mlflow.parentRunId` = '{parent}'")
-        found = [Child(run.info.run_id, run.info.status, dict(run.data.tags)) for run in runs]
-        return {child.tags[_KEY]: child for child in found if _KEY in child.tags}
+            runs = _finished_first(self._cells(parent))
+        found: dict[str, Child] = {}
+        for run in runs:
+            if (key := run.data.tags.get(_KEY)) is not None:
+                found.setdefault(key, Child(run.info.run_id, run.info.status, dict(run.data.tags)))
+        return found
 
     def read_sweep(self, parent: str) -> tuple[SweepManifest, dict[str, CellRows]]:
         """The manifest, and key → rows of the cells that were finished when it was closed, from the store alone.
@@ -334,7 +353,7 @@ class Store:
             left = self._search(f"tags.`mlflow.parentRunId` = '{manifest.parent_run}' and tags.`{_KEY}` = '{entry.key}'")
         if left:
             # The finished one first, as `drop_doubles` keeps it.
-            run_id = min(left, key=lambda run: run.info.status != "FINISHED").info.run_id
+            run_id = _finished_first(left)[0].info.run_id
             self.resume(run_id)
             return Opened(str(run_id), resumed=True)
         tags = {
@@ -460,6 +479,11 @@ class Store:
             token = page.token
             if not token or (limit is not None and len(runs) >= limit):
                 return runs
+
+
+def _finished_first(runs: Sequence[Run]) -> list[Run]:
+    """Otherwise in the order that they have."""
+    return sorted(runs, key=lambda run: run.info.status != "FINISHED")
 
 
 def _lock(path: Path | None) -> AbstractContextManager[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +17,18 @@ from typing import Any
 # Imported as a module: a class found in this namespace would be registered as a plug-in of its own.
 from hydra._internal.core_plugins import basic_launcher, basic_sweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 log = logging.getLogger(__name__)
 
 _BATCH = 50
 """Jobs that the basic launcher gets at once: one after the other they need no more."""
+
+
+_LAST_WORDS_S = 60.0
+"""For jobs that are stopped with their launcher: Slurm gives them 30 s to end."""
 
 
 class ResumingSweeper(basic_sweeper.BasicSweeper):
@@ -31,7 +37,7 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
     def sweep(self, arguments: list[str]) -> None:
         from halfscan.bench.files import drop_drafts
         from halfscan.bench.image_room import trim_images
-        from halfscan.bench.sweep import open_sweep
+        from halfscan.bench.sweep import await_cells, open_sweep
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -46,8 +52,13 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
             quoted = home.replace("'", r"\'").replace("${", r"\${")
             where = f"hydra.sweep.dir='{quoted}'"
             firsts = plan.packed(master.pack)
-            self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
-            self._launch([[*entry.overrides, where] for entry in firsts])
+            try:
+                self._launch([[*entry.overrides, f"share={share}", where] for entry, share in plan.shared(master.shares)])
+                self._launch([[*entry.overrides, where] for entry in firsts])
+            except BaseException:
+                # Before the sweep is closed: cells that end now say so themselves.
+                await_cells(plan.manifest, _LAST_WORDS_S)
+                raise
             if "joblib" in type(self.launcher).__module__:
                 _dismiss_workers()
             # Cells of a pool save too little to look for themselves.
@@ -64,7 +75,7 @@ class ResumingSweeper(basic_sweeper.BasicSweeper):
         size = self.max_batch_size or (_BATCH if isinstance(self.launcher, basic_launcher.BasicLauncher) else None)
         done = 0
         for batch in self.split_overrides_to_chunks([list(job) for job in jobs], size):
-            with _patient():
+            with _patient(), _said_in_a_line(type(self.launcher).__name__):
                 self.launcher.launch(batch, initial_job_idx=done)
             done += len(batch)
 
@@ -77,13 +88,32 @@ def _dismiss_workers() -> None:
 
 
 @contextmanager
+def _said_in_a_line(launcher: str) -> Iterator[None]:
+    """A queue that is away is bad input like any other: no error of a cell ever comes this way."""
+    from halfscan.bench.errors import HalfscanError, one_line
+
+    try:
+        yield
+    except (HalfscanError, HydraException, OmegaConfBaseException):
+        raise
+    except Exception as error:
+        raise HalfscanError(f"{launcher} can't run the sweep's jobs: {one_line(error)}") from error
+
+
+@contextmanager
 def _patient() -> Iterator[None]:
-    """Waits for all of submitit's jobs: its launcher stops waiting at the first that was killed, while the others go on."""
+    """Waits for all of submitit's jobs: its launcher stops waiting at the first that was killed, while the others go on. Where it
+    is itself told to stop, so are they."""
     submitit = sys.modules.get("submitit") or (import_module("submitit") if find_spec("submitit") else None)
     if submitit is None:
         yield
         return
-    results = submitit.Job.results
+    results, begin = submitit.Job.results, submitit.Job.__init__
+    jobs: list[Any] = []
+
+    def noted(job: Any, *arguments: Any, **named: Any) -> None:
+        begin(job, *arguments, **named)
+        jobs.append(job)
 
     def whatever_came(job: Any) -> list[Any]:
         try:
@@ -92,8 +122,14 @@ def _patient() -> Iterator[None]:
             log.error("job %s ended without a word: %s", job.job_id, str(error).strip().partition("\n")[0])
             return [None]
 
-    submitit.Job.results = whatever_came
+    submitit.Job.results, submitit.Job.__init__ = whatever_came, noted
     try:
         yield
+    except BaseException:
+        for job in jobs:
+            with suppress(Exception):  # what stopped the launcher is what is raised
+                if not job.done():
+                    job.cancel(check=False)
+        raise
     finally:
-        submitit.Job.results = results
+        submitit.Job.results, submitit.Job.__init__ = results, begin

@@ -85,6 +85,61 @@ def test_a_cell_that_fails_elsewhere_is_named_and_stops_no_other(small: list[str
     assert len(rows_of(work)) == 1
 
 
+COUNTING = '''
+import time
+from pathlib import Path
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from halfscan.models.zero_filled import ZeroFilled
+
+class Counting(ZeroFilled):
+    """Notes that it was asked, and takes its time."""
+    def __call__(self, data):
+        if _get_current_dispatch_mode() is None:
+            with Path("asked").open("a") as file:
+                file.write("x")
+            time.sleep(5)
+        return super().__call__(data)
+'''
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_jobs_whose_launcher_ends(number: signal.Signals, small: list[str], work: Path) -> None:
+    """Killed, they outlive it, and the same command waits for them; stopped, it stops them first."""
+    (work / "counting.py").write_text(COUNTING)
+    (work / "conf" / "model").mkdir(parents=True)
+    (work / "conf" / "model" / "counting.yaml").write_text("_target_: counting.Counting\ncombination: mvue\n")
+    words = ["run", "--config-dir", "conf", *small, "model=counting", "qa=none"]
+    with halfscan(*words, *launcher("submitit_local"), PYTHONPATH=str(work)) as process:
+        end = time.monotonic() + 120
+        while not (work / "asked").exists():
+            assert time.monotonic() < end, "no job began"
+            time.sleep(0.1)
+        process.send_signal(number)
+        process.wait(timeout=120)  # not for its pipes, which its jobs hold
+    stopped = number == signal.SIGTERM
+    assert process.returncode == (130 if stopped else -number)
+    if stopped:
+        assert runs() == [("cell", "KILLED"), ("sweep", "FAILED")]
+    with halfscan(*words, PYTHONPATH=str(work)) as process:
+        out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert ("another process does it" in out) is not stopped
+    # Two volumes, and what was begun before the stop.
+    assert len((work / "asked").read_text()) == (3 if stopped else 2)
+    assert len(rows_of(work)) == 1
+    assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")]
+
+
+def test_a_pack_finds_configurations_where_its_first_cell_did(small: list[str], work: Path) -> None:
+    (work / "conf" / "model").mkdir(parents=True)
+    (work / "conf" / "model" / "mine.yaml").write_text("_target_: halfscan.models.zero_filled.ZeroFilled\n")
+    words = ["run", *small, f"hydra.searchpath=[file://{work}/conf]", "model=mine", "sampling.acceleration=2,3", "qa=none"]
+    with halfscan(*words, "pack=2") as process:
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert len(rows_of(work)) == 2
+
+
 TRAINING = ["run", *BRAINS, "trainer.steps=4000", "trainer.validate_every=1000", "trainer.checkpoint_every=4000", "threads=1"]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from halfscan.bench.cli import main
 from halfscan.bench.manifest import Entry, Status, SweepManifest
@@ -58,6 +59,16 @@ def test_cells_of_a_process_that_died_are_lost(sweep: SweepManifest, capsys: pyt
     assert found["seconds_left"] is None, "nothing runs"
     main(["status", "seen"])
     assert "lost: model=c: its process is gone" in capsys.readouterr().out
+    # A queue's jobs go on without the process that launched them.
+    with FileLock(str(sweep.cell_lock(sweep.cells[2]))):
+        main(["status", "seen", "--json"])
+        assert json.loads(capsys.readouterr().out)["counts"] == {
+            "finished": 2,
+            "running": 1,
+            "lost": 1,
+            "failed": 1,
+            "waiting": 1,
+        }
 
 
 def test_a_sweep_that_went_well_is_0(sweep: SweepManifest) -> None:

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from halfscan.bench import closing
+from halfscan.bench.cli import main
+from halfscan.bench.errors import StoreError
+from halfscan.bench.tracking import Store
+
 from .running import SWEEP, halfscan, rows_of, runs
 from .servers import server
 
@@ -28,6 +33,45 @@ class Killer(ZeroFilled):
             os.killpg(int(os.environ["SERVER"]), signal.SIGKILL)
         return super().__call__(data)
 '''
+
+
+def test_a_closing_that_broke_off_is_done_again(
+    small: list[str], work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreError("it went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(closing, "write_report", away)
+        assert main(["run", *small, "qa=none"]) == 2
+    # One that nobody can read keeps no other from its store.
+    other = work / "outputs" / "sweeps" / "other" / "sweep.json"
+    other.parent.mkdir()
+    other.write_text('{"schema_version": 99}')
+    assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")]
+    assert not list(work.glob("outputs/sweeps/*/report.html"))
+    assert main(["sync"]) == 0
+    assert list(work.glob("outputs/sweeps/*/report.html"))
+    capsys.readouterr()
+    assert main(["sync"]) == 0
+    assert "Nothing waits" in capsys.readouterr().out
+
+
+def test_a_lost_answer_leaves_one_parent(work: Path) -> None:
+    """The request is made again, with the same time, and the store has two runs of one sweep."""
+    store = Store(f"sqlite:///{work}/mlflow.db", "halfscan")
+    tags = {"halfscan.kind": "sweep", "halfscan.sweep": "s"}
+    twins = [store.client.create_run(store.experiment_id, start_time=5, tags=tags).info.run_id for _ in range(3)]
+    elsewhere = store.client.create_run(store.experiment_id, start_time=9, tags=tags).info.run_id
+    cell = {"halfscan.kind": "cell", "halfscan.key": "k", "mlflow.parentRunId": twins[1]}
+    for status in ("FINISHED", "RUNNING"):
+        run = store.client.create_run(store.experiment_id, tags=cell)
+        store.end(run.info.run_id, status)
+    assert store.find_sweep("s") == store.parent_of("s") == twins[1]
+    assert store.children(twins[1])["k"][1] == "FINISHED"
+    store.drop_doubles("s", twins[1])
+    left = [run.info.run_id for run in store.client.search_runs([store.experiment_id], "tags.`halfscan.kind` = 'sweep'")]
+    assert sorted(left) == sorted([twins[1], elsewhere])
 
 
 def test_the_server_goes_away_and_comes_back(small: list[str], work: Path) -> None:
