@@ -10,8 +10,10 @@ mkdir -p "$FOLDER" && chmod 700 "$FOLDER"
 [ -s "$FOLDER/secret" ] || (umask 077; head -c 32 /dev/urandom | base64 >"$FOLDER/secret")
 if [ ! -s "$FOLDER/basic_auth.ini" ]; then
   : "${ADMIN_PASSWORD:?set ADMIN_PASSWORD (12 characters or more) for the first start}"
+  # MLflow would refuse a short one at every start, this file being there then.
+  [ "${#ADMIN_PASSWORD}" -ge 12 ] || { echo "ADMIN_PASSWORD has ${#ADMIN_PASSWORD} characters and needs 12 or more" >&2; exit 1; }
   (umask 077; printf '%s\n' '[mlflow]' 'default_permission = EDIT' "database_uri = sqlite:///$FOLDER/users.db" 'admin_username = admin' \
-    "admin_password = $ADMIN_PASSWORD" 'authorization_function = mlflow.server.auth:authenticate_request_basic_auth' >"$FOLDER/basic_auth.ini")
+    "admin_password = ${ADMIN_PASSWORD//%/%%}" 'authorization_function = mlflow.server.auth:authenticate_request_basic_auth' >"$FOLDER/basic_auth.ini")
 fi
 export MLFLOW_AUTH_CONFIG_PATH="$FOLDER/basic_auth.ini" MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat "$FOLDER/secret")

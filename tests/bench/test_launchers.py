@@ -85,6 +85,16 @@ def test_a_cell_that_fails_elsewhere_is_named_and_stops_no_other(small: list[str
     assert len(rows_of(work)) == 1
 
 
+def test_a_queue_that_is_away_is_one_line(small: list[str], work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher("submitit_local")
+    monkeypatch.setenv("PATH", str(work))
+    with halfscan("run", *small, "qa=none", "hydra/launcher=slurm") as process:
+        out, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert "Traceback" not in out + said
+    assert "halfscan: SlurmLauncher can't run the sweep's jobs: " in said
+
+
 COUNTING = '''
 import time
 from pathlib import Path
