@@ -74,7 +74,7 @@ def is_held(lock: Path) -> bool:
     try:
         with FileLock(str(lock), timeout=0):
             return False
-    except (Timeout, OSError):
+    except (Timeout, OSError, RuntimeError):  # the last where this very thread holds it
         return True
 
 

@@ -41,6 +41,9 @@ SLICES_PER_BATCH = 8
 _TRIES = 3
 """To have images whole and held: another process may make room, or make the same ones, between the two."""
 
+_PATIENCE_S = 10.0
+"""With processes that look into a folder."""
+
 
 class Preparation(Protocol):
     """What a model needs before its first volume: trained weights."""
@@ -173,6 +176,31 @@ def _intact(folder: Path, volumes: int) -> bool:
     return True
 
 
+def _place(draft: Path, folder: Path, volumes: int) -> None:
+    """Gives a draft its name, unless another process was faster: its images are the same."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        _clear(folder, draft, volumes)
+        try:
+            draft.rename(folder)
+            return
+        except OSError:
+            if _intact(folder, volumes):
+                break
+            # Somebody looks at what there is no longer, for an instant.
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
+    for path in _measured(draft):
+        if not (folder / path.name).exists():
+            path.replace(folder / path.name)
+
+
+def _measured(folder: Path) -> list[Path]:
+    """Files of what was measured of a folder's images."""
+    return [path for path in folder.glob("*.json") if path.name not in (RECORD, TRAINING)]
+
+
 def _clear(folder: Path, draft: Path, volumes: int) -> None:
     """Makes way for a folder's images where it has lost its own; what was measured of them moves along, for it still holds."""
     with ExitStack() as held:
@@ -183,9 +211,8 @@ def _clear(folder: Path, draft: Path, volumes: int) -> None:
             folder.rename(aside)
         except OSError:
             return
-        for path in aside.glob("*.json"):
-            if path.name not in (RECORD, TRAINING):
-                path.replace(draft / path.name)
+        for path in _measured(aside):
+            path.replace(draft / path.name)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -212,13 +239,7 @@ def _make(recipe: Recipe, folder: Path, advance: Callable[[], None]) -> None:
             (draft / TRAINING).write_text(json.dumps(training), encoding="utf-8")
         note_saved(draft)
         (draft / RECORD).write_text(json.dumps(records, indent=1), encoding="utf-8")
-        _clear(folder, draft, len(records))
-        try:
-            draft.rename(folder)
-        except OSError:
-            # Another process finished the same images first; they are the same.
-            if not (folder / RECORD).exists():
-                raise
+        _place(draft, folder, len(records))
     except OSError as error:
         raise _unsaved(folder, error) from error
     finally:

@@ -110,24 +110,36 @@ def recorded(manifest: SweepManifest, entry: Entry, work: Callable[[Running], No
     An error inside a cell never leaves here: the other cells go on. A kill does, after the record says so. A cell that another
     process did meanwhile is not done again: a queue's jobs outlive their launcher, and are started again by the queue.
     """
-    with _held(manifest, entry):
-        before = manifest.status(entry)
-        return before if before.state in ("finished", "kept") else _recorded(manifest, entry, work)
+    try:
+        with _held(manifest, entry):
+            before = manifest.status(entry)
+            return before if before.state in ("finished", "kept") else _recorded(manifest, entry, work)
+    except HalfscanError as error:
+        # Of the lock: an error in the work has become a status.
+        status = Status(state="failed", reason=one_line(error))
+        manifest.set_status(entry, status)
+        return status
 
 
 @contextmanager
 def _held(manifest: SweepManifest, entry: Entry) -> Iterator[None]:
-    """Holds a cell for this process; waits where another does it."""
+    """Holds a cell for this process; waits where another does it.
+
+    Raises:
+        HalfscanError: the file system has no locks.
+    """
     from filelock import FileLock, Timeout
 
     path = manifest.cell_lock(entry)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(path))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=1)  # `halfscan status` holds it for an instant, too
     except Timeout:
         log.warning("cell %s: another process does it; waiting for that", " ".join(entry.overrides))
         lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        raise HalfscanError(f"can't hold {path}: {one_line(error)}") from error
     try:
         yield
     finally:

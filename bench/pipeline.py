@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from .acquisition import Acquisition
-from .errors import HalfscanError
+from .errors import HalfscanError, one_line
 from .files import whole_file
 from .maps import Espirit
 from .network import NetworkInput, normalised
@@ -240,6 +240,9 @@ class _Folder(PersistentDataset):  # type: ignore[misc]
     of one, which every later training would stumble over.
     """
 
+    _told = False
+    """Whether it was said that nothing can be written."""
+
     def _cachecheck(self, item_transformed: Mapping[str, Any]) -> Any:
         path = self.cache_dir / f"{self.hash_func(item_transformed).decode()}.pt"
         if path.exists():
@@ -250,8 +253,13 @@ class _Folder(PersistentDataset):  # type: ignore[misc]
             except Exception as error:  # torch raises whatever its unpickler does
                 log.warning("%s can't be read (%s): it is made again", path, type(error).__name__)
         made = convert_to_tensor(self._pre_transform(dict(item_transformed)), convert_numeric=False)
-        with whole_file(path) as draft:
-            torch.save(made, draft)
+        try:
+            with whole_file(path) as draft:
+                torch.save(made, draft)
+        except (OSError, RuntimeError) as error:  # torch says so of a folder that is read-only, or full
+            if not self._told:
+                log.warning("trainer.cache=%s takes no more (%s): slices are read anew", self.cache_dir, one_line(error))
+            self._told = True
         return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,12 +60,16 @@ class Processes:
 
     def mean(self, value: float) -> float:
         """Of the processes' own values."""
+        return self.means([value])[0]
+
+    def means(self, values: Sequence[float]) -> list[float]:
+        """Of the processes' own values, of which each has as many."""
         if self.world == 1:
-            return value
+            return list(values)
         import torch
 
-        total = torch.tensor(value, dtype=torch.float64)
+        total = torch.tensor(values, dtype=torch.float64)
         if distributed.get_backend() == "nccl":
             total = total.cuda()
         distributed.all_reduce(total)
-        return float(total) / self.world
+        return [float(one) / self.world for one in total.cpu()]

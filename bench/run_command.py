@@ -96,17 +96,27 @@ def run_sync(options: argparse.Namespace) -> int:
         print("Nothing waits for the store.")
     code, away = 0, set()
     for manifest in found:
-        if manifest.tracking_uri in away:
-            continue
         try:
+            if manifest.tracking_uri in away:
+                raise HalfscanError("its store is away, too")
             code = max(code, _close(manifest))
         except HalfscanError as error:
             # It keeps no other sweep from its store.
             print(f"halfscan: sweep {manifest.sweep_id}: {one_line(error)}", file=sys.stderr)
             code = 2
-            if isinstance(error, StoreError):
+            if isinstance(error, StoreError) and not _answers(manifest):
                 away.add(manifest.tracking_uri)
     return code
+
+
+def _answers(manifest: SweepManifest) -> bool:
+    """Whether a sweep's store does: it may only have lost the sweep."""
+    from .tracking import Store
+
+    try:
+        return bool(Store(manifest.tracking_uri, manifest.experiment).experiment_id)
+    except HalfscanError:
+        return False
 
 
 def _close(manifest: SweepManifest) -> int:

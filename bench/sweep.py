@@ -130,8 +130,12 @@ def plan_sweep(
         if parent and deliver_all(store, manifest):
             children = store.children(parent)
         remaining = tuple(entry for entry in entries if finished_rows(manifest, entry, children) is None)
+        if parent and any(manifest.status(entry).state == "finished" for entry in remaining):
+            children = store.children(parent)  # jobs that outlived their launcher may have ended since
+            remaining = tuple(entry for entry in remaining if finished_rows(manifest, entry, children) is None)
         for entry in remaining:
-            if manifest.status(entry).state == "finished":  # and the store has lost it
+            # The store has lost it.
+            if manifest.status(entry).state == "finished" and not is_held(manifest.cell_lock(entry)):
                 manifest.set_status(entry, Status(state="waiting"))
         if remaining and parent:
             store.resume(parent)
@@ -250,7 +254,8 @@ def find_manifest(name: str | None, out: Path) -> SweepManifest:
 
 
 def unsynced(out: Path) -> list[SweepManifest]:
-    """Sweeps under an output folder some of whose cells are kept for the store, or whose closing broke off; the oldest first."""
+    """Sweeps under an output folder some of whose cells are kept for the store, or whose closing broke off; the oldest first,
+    and none that some process runs or closes."""
     folder = sweeps_folder(out.expanduser().absolute())
     found = []
     for path in sorted(folder.glob("*/sweep.json"), key=lambda path: path.stat().st_mtime):
@@ -258,6 +263,8 @@ def unsynced(out: Path) -> list[SweepManifest]:
             manifest = read_manifest(path)
         except HalfscanError as error:
             log.warning("%s: %s", path.parent.name, error)  # it stops no other
+            continue
+        if is_held(manifest.lock):
             continue
         if (manifest.folder / CLOSING).exists() or any(manifest.status(entry).state == "kept" for entry in manifest.cells):
             found.append(manifest)

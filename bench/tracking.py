@@ -113,9 +113,9 @@ class Store:
     @cached_property
     def experiment_id(self) -> str:
         """The experiment's id; it is made by one process at a time."""
-        path = sqlite_path(self.uri)
+        path, client = sqlite_path(self.uri), self.client  # which takes the same lock
         with self.talking(), _lock(path):
-            found = self.client.get_experiment_by_name(self.experiment)
+            found = client.get_experiment_by_name(self.experiment)
             if found is not None:
                 if found.lifecycle_stage != "active":
                     raise HalfscanError(
@@ -125,7 +125,7 @@ class Store:
                 return str(found.experiment_id)
             # The artifact root would otherwise follow the working directory of whoever logs.
             location = None if path is None else (path.absolute().parent / "mlartifacts").as_uri()
-            return str(self.client.create_experiment(self.experiment, artifact_location=location))
+            return str(client.create_experiment(self.experiment, artifact_location=location))
 
     def talking(self) -> AbstractContextManager[None]:
         """A window in which whatever the store raises becomes one line that names it."""

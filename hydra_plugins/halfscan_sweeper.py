@@ -6,7 +6,10 @@ Kept thin: Hydra imports this module at every start of every Hydra application o
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -27,8 +30,10 @@ _BATCH = 50
 """Jobs that the basic launcher gets at once: one after the other they need no more."""
 
 
+_GRACE_S = 30.0
+"""For local jobs that are stopped with their launcher, as much as Slurm gives its own."""
 _LAST_WORDS_S = 60.0
-"""For jobs that are stopped with their launcher: Slurm gives them 30 s to end."""
+"""Until their cells are nobody's."""
 
 
 class ResumingSweeper(basic_sweeper.BasicSweeper):
@@ -87,6 +92,24 @@ def _dismiss_workers() -> None:
     get_reusable_executor(reuse=True).shutdown(wait=False)
 
 
+def _stop(jobs: Sequence[Any], local: type) -> None:
+    """Stops jobs as Slurm does: a word, some time for a training to save itself, the end."""
+    for job in jobs:
+        with suppress(Exception):  # what stopped the launcher is what is raised
+            if isinstance(job, local):
+                # Its own `cancel` leaves a second; the process that watches it hands SIGTERM on.
+                os.kill(int(job.job_id), signal.SIGTERM)
+            elif not job.done():
+                job.cancel(check=False)
+    end = time.monotonic() + _GRACE_S
+    for job in jobs:
+        with suppress(Exception):
+            while isinstance(job, local) and not job.done() and time.monotonic() < end:
+                time.sleep(0.2)
+            if isinstance(job, local) and not job.done():
+                job.cancel(check=False)
+
+
 @contextmanager
 def _said_in_a_line(launcher: str) -> Iterator[None]:
     """A queue that is away is bad input like any other: no error of a cell ever comes this way."""
@@ -118,18 +141,15 @@ def _patient() -> Iterator[None]:
     def whatever_came(job: Any) -> list[Any]:
         try:
             return list(results(job))
-        except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
+        except Exception as error:  # whatever it can't read of a killed job
             log.error("job %s ended without a word: %s", job.job_id, str(error).strip().partition("\n")[0])
             return [None]
 
     submitit.Job.results, submitit.Job.__init__ = whatever_came, noted
     try:
         yield
-    except BaseException:
-        for job in jobs:
-            with suppress(Exception):  # what stopped the launcher is what is raised
-                if not job.done():
-                    job.cancel(check=False)
+    except (KeyboardInterrupt, SystemExit):
+        _stop(jobs, submitit.LocalJob)
         raise
     finally:
         submitit.Job.results, submitit.Job.__init__ = results, begin

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ _EPSILON = 1e-12
 _ENOUGH = 1e-4
 """NMSE below which nothing more is to be won: there the maps decide."""
 _AGREE_EVERY = 10
-"""Steps after which several processes ask each other whether one was told to stop."""
+"""Steps on GPUs after which several processes ask each other whether one was told to stop."""
 
 
 class Run:
@@ -154,8 +154,9 @@ class Run:
         """Whether some process was warned. All end after the same step: one that went on would wait for the others' gradients."""
         if self._processes.world == 1:
             return stop.is_set()
-        # Agreeing takes a moment in which a GPU stands still.
-        return self._step % _AGREE_EVERY == 0 and self._processes.any(stop.is_set())
+        # Agreeing takes a moment in which a GPU stands still, and steps on GPUs are short.
+        every = _AGREE_EVERY if self._training.device.startswith("cuda") else 1
+        return self._step % every == 0 and self._processes.any(stop.is_set())
 
     def _prepare(self) -> None:
         """Every volume once, each process its share, before slices are drawn at random."""
@@ -291,7 +292,7 @@ class Run:
 
     def _save(self) -> None:
         # Of all processes: each of them goes on from what the first saves.
-        self._losses = [self._processes.mean(float(one)) for one in self._losses]
+        self._losses = self._processes.means([float(one) for one in self._losses])
         if self._processes.rank:
             return
         state = {
@@ -309,21 +310,22 @@ class Run:
 
     def _restore(self) -> int:
         path = self._folder / CHECKPOINT
-        if not path.exists():
-            return 0
         try:
             content = path.read_bytes()
+        except FileNotFoundError:
+            return 0
         except OSError as error:
             # A file server that hiccups must not cost days of training.
             raise HalfscanError(f"can't read {path}: {error.strerror}; try again, or delete it to train anew") from error
         try:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except MemoryError:
-            raise
         except Exception as error:
+            if isinstance(error, MemoryError) or "allocate" in str(error):
+                raise
             # Damaged by a lost machine or disk: torch raises whatever its unpickler does.
             aside = path.with_name(f"{CHECKPOINT}.damaged")
-            path.replace(aside)
+            with suppress(FileNotFoundError):  # each of several processes finds it so
+                path.replace(aside)
             log.warning("%s is damaged (%s) and lies in %s now: training starts anew", path, type(error).__name__, aside.name)
             return 0
         self._network.load_state_dict(state["network"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halfscan.bench import images
 from halfscan.bench.files import DRAFT, drop_drafts
 from halfscan.bench.image_room import RECORD, hold, note_saved, trim_images
 
@@ -80,6 +81,35 @@ _clear(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), 2)
         assert folder.exists()
     subprocess.run(command, check=True)
     assert not folder.exists()
+
+
+def test_a_look_at_a_folder_costs_its_new_images_nothing(tmp_path: Path) -> None:
+    folder, draft = _saved(tmp_path, "one", 1), _saved(tmp_path, "two", 1)
+    for path in folder.glob("*.npy"):
+        path.unlink()
+    for path in (folder, draft):
+        (path / RECORD).write_text("[{}, {}]")
+    (folder / "qa-1.json").write_text("[]")
+    program = """
+import sys, time, pathlib
+from contextlib import ExitStack
+from halfscan.bench.image_room import hold
+with ExitStack() as held:
+    hold(pathlib.Path(sys.argv[1]), held)
+    print("held", flush=True)
+    time.sleep(1)
+"""
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        images._place(draft, folder, 2)
+    assert _full(folder)
+    assert sorted(path.name for path in folder.glob("qa*")) == ["qa-0.json", "qa-1.json"]
+    # And one that was slower than another brings along what was measured of its images.
+    late = _saved(tmp_path, "three", 1)
+    (late / "energy.json").write_text("[]")
+    images._place(late, folder, 2)
+    assert (folder / "energy.json").exists()
 
 
 def test_what_killed_processes_left_goes_after_a_week(tmp_path: Path) -> None:

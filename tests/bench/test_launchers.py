@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from hydra_plugins import halfscan_sweeper
 
 from .running import BRAINS, SWEEP, halfscan, rows_of, runs
 
@@ -114,7 +117,7 @@ class Counting(ZeroFilled):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_jobs_whose_launcher_ends(number: signal.Signals, small: list[str], work: Path) -> None:
-    """Killed, they outlive it, and the same command waits for them; stopped, it stops them first."""
+    """Killed, they outlive it, and the same command waits for them; stopped, it gives them some time first."""
     (work / "counting.py").write_text(COUNTING)
     (work / "conf" / "model").mkdir(parents=True)
     (work / "conf" / "model" / "counting.yaml").write_text("_target_: counting.Counting\ncombination: mvue\n")
@@ -129,15 +132,36 @@ def test_jobs_whose_launcher_ends(number: signal.Signals, small: list[str], work
     stopped = number == signal.SIGTERM
     assert process.returncode == (130 if stopped else -number)
     if stopped:
-        assert runs() == [("cell", "KILLED"), ("sweep", "FAILED")]
+        assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")], "there was time enough"
     with halfscan(*words, PYTHONPATH=str(work)) as process:
         out, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert ("another process does it" in out) is not stopped
-    # Two volumes, and what was begun before the stop.
-    assert len((work / "asked").read_text()) == (3 if stopped else 2)
+    assert len((work / "asked").read_text()) == 2, "volumes, each of them once"
     assert len(rows_of(work)) == 1
     assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")]
+
+
+def test_jobs_that_do_not_end_in_time_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(halfscan_sweeper, "_GRACE_S", 0.3)
+    told: list[str] = []
+
+    class Job:
+        def __init__(self, job_id: str) -> None:
+            self.job_id = job_id
+
+        def done(self) -> bool:
+            return False
+
+        def cancel(self, check: bool) -> None:
+            told.append(f"end {self.job_id}")
+
+    class Local(Job):
+        pass
+
+    monkeypatch.setattr(os, "kill", lambda pid, number: told.append(f"{signal.Signals(number).name} {pid}"))
+    halfscan_sweeper._stop([Local("1"), Job("2_0"), Local("3")], Local)
+    assert told == ["SIGTERM 1", "end 2_0", "SIGTERM 3", "end 1", "end 3"]
 
 
 def test_a_pack_finds_configurations_where_its_first_cell_did(small: list[str], work: Path) -> None:

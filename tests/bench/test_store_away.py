@@ -44,14 +44,20 @@ def test_a_closing_that_broke_off_is_done_again(
     with monkeypatch.context() as patch:
         patch.setattr(closing, "write_report", away)
         assert main(["run", *small, "qa=none"]) == 2
-    # One that nobody can read keeps no other from its store.
+        assert main(["run", *small, "qa=none", "sampling.acceleration=3"]) == 2
+    # Neither one that the store has lost, nor one that nobody can read, keeps another from its store.
+    first, second = sorted(work.glob("outputs/sweeps/*/sweep.json"), key=lambda path: path.stat().st_mtime)
+    store = Store(f"sqlite:///{work}/mlflow.db", "halfscan")
+    store.client.delete_run(json.loads(first.read_text())["parent_run"])
     other = work / "outputs" / "sweeps" / "other" / "sweep.json"
     other.parent.mkdir()
     other.write_text('{"schema_version": 99}')
-    assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")]
-    assert not list(work.glob("outputs/sweeps/*/report.html"))
+    assert main(["sync"]) == 2
+    assert "its store is away" not in capsys.readouterr().err
+    assert [path.parent for path in work.glob("outputs/sweeps/*/report.html")] == [second.parent]
+    store.client.restore_run(json.loads(first.read_text())["parent_run"])
     assert main(["sync"]) == 0
-    assert list(work.glob("outputs/sweeps/*/report.html"))
+    assert len(list(work.glob("outputs/sweeps/*/report.html"))) == 2
     capsys.readouterr()
     assert main(["sync"]) == 0
     assert "Nothing waits" in capsys.readouterr().out
