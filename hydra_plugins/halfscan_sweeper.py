@@ -94,19 +94,20 @@ def _dismiss_workers() -> None:
 
 def _stop(jobs: Sequence[Any], local: type) -> None:
     """Stops jobs as Slurm does: a word, some time for a training to save itself, the end."""
+    here: list[Any] = [job for job in jobs if isinstance(job, local)]
     for job in jobs:
         with suppress(Exception):  # what stopped the launcher is what is raised
-            if isinstance(job, local):
+            if job in here:
                 # Its own `cancel` leaves a second; the process that watches it hands SIGTERM on.
                 os.kill(int(job.job_id), signal.SIGTERM)
             elif not job.done():
                 job.cancel(check=False)
     end = time.monotonic() + _GRACE_S
-    for job in jobs:
+    for job in here:
         with suppress(Exception):
-            while isinstance(job, local) and not job.done() and time.monotonic() < end:
+            while not job.done() and time.monotonic() < end:
                 time.sleep(0.2)
-            if isinstance(job, local) and not job.done():
+            if not job.done():
                 job.cancel(check=False)
 
 
