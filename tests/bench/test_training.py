@@ -139,10 +139,15 @@ def test_a_signal_ends_a_step_and_saves_it(
             os.kill(os.getpid(), number)
         end(run, loss)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module.Run, "_end_step", asked)
-        with pytest.raises(KeyboardInterrupt):
-            training().run(tmp_path / "broken")
+    # Where tests run in the background the shell has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(module.Run, "_end_step", asked)
+            with pytest.raises(KeyboardInterrupt):
+                training().run(tmp_path / "broken")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert torch.load(tmp_path / "broken" / "d" / CHECKPOINT, weights_only=True)["step"] == step
     training().run(tmp_path / "broken")
     assert same(weights(tmp_path / "unbroken"), weights(tmp_path / "broken"))
