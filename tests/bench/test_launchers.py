@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from halfscan.bench.cli import main
 from hydra_plugins import halfscan_sweeper
 
 from .running import BRAINS, SWEEP, halfscan, rows_of, runs
@@ -110,13 +111,15 @@ class Counting(ZeroFilled):
         if _get_current_dispatch_mode() is None:
             with Path("asked").open("a") as file:
                 file.write("x")
-            time.sleep(5)
+            time.sleep(8)
         return super().__call__(data)
 '''
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_jobs_whose_launcher_ends(number: signal.Signals, small: list[str], work: Path) -> None:
+def test_jobs_whose_launcher_ends(
+    number: signal.Signals, small: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Killed, they outlive it, and the same command waits for them; stopped, it gives them some time first."""
     (work / "counting.py").write_text(COUNTING)
     (work / "conf" / "model").mkdir(parents=True)
@@ -133,6 +136,10 @@ def test_jobs_whose_launcher_ends(number: signal.Signals, small: list[str], work
     assert process.returncode == (130 if stopped else -number)
     if stopped:
         assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")], "there was time enough"
+    else:
+        assert main(["finish"]) == 1
+        assert "a job still does it" in capsys.readouterr().err
+        assert runs() == [("cell", "RUNNING"), ("sweep", "FAILED")]
     with halfscan(*words, PYTHONPATH=str(work)) as process:
         out, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
@@ -162,6 +169,39 @@ def test_jobs_that_do_not_end_in_time_are_ended(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "kill", lambda pid, number: told.append(f"{signal.Signals(number).name} {pid}"))
     halfscan_sweeper._stop([Local("1"), Job("2_0"), Local("3")], Local)
     assert told == ["SIGTERM 1", "end 2_0", "SIGTERM 3", "end 1", "end 3"]
+
+
+def test_a_launcher_that_is_stopped_stops_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setattr(halfscan_sweeper, "_GRACE_S", 0.5)
+    jobs = []
+
+    def stopped() -> None:
+        with halfscan_sweeper._patient():
+            jobs.append(submitit.LocalExecutor(tmp_path).submit(time.sleep, 300))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    end = time.monotonic() + 20
+    while not jobs[0].done():
+        assert time.monotonic() < end, "it goes on"
+        time.sleep(0.1)
+
+
+def test_a_job_whose_end_can_not_be_read_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitit = pytest.importorskip("submitit")
+
+    def unreadable(job: object) -> list[object]:
+        raise UnicodeDecodeError("utf-8", b"\xe2", 0, 1, "cut in a sign")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(submitit.Job, "results", unreadable)
+        with halfscan_sweeper._patient():
+            job = submitit.LocalExecutor(tmp_path).submit(time.sleep, 3)
+            assert job.results() == [None]
+            assert not job.done()
+    assert job.results() == [None], "it went on to its end"
 
 
 def test_a_pack_finds_configurations_where_its_first_cell_did(small: list[str], work: Path) -> None:

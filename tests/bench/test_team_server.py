@@ -19,7 +19,7 @@ from .running import halfscan
 from .servers import free_port, needs_postgres, postgres
 
 START = Path(__file__).parents[2] / "scripts" / "server" / "start.sh"
-PASSWORD = "a long password of admin"
+PASSWORD = "a long password of 100%"
 
 
 @contextmanager
@@ -45,6 +45,14 @@ def started(folder: Path, database: str) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_a_password_that_mlflow_would_refuse_is_refused_before_it_is_kept(tmp_path: Path) -> None:
+    settings = {"DATABASE": "postgresql://nobody@localhost/none", "ADMIN_PASSWORD": "short", "FOLDER": str(tmp_path)}
+    done = subprocess.run(["bash", str(START)], env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ADMIN_PASSWORD has 5 characters and needs 12 or more" in done.stderr
+    assert not (tmp_path / "basic_auth.ini").exists()
 
 
 def status(uri: str, host: str | None = None) -> int | None:
@@ -79,5 +87,5 @@ def test_a_sweep_on_the_teams_server(small: list[str], work: Path) -> None:
         assert list((work / "server" / "artifacts").rglob("rows.parquet"))
         assert not (work / "mlartifacts").exists()
         assert oct((work / "server").stat().st_mode)[-3:] == "700"
-        assert PASSWORD in (work / "server" / "basic_auth.ini").read_text()
+        assert PASSWORD.replace("%", "%%") in (work / "server" / "basic_auth.ini").read_text()
         assert oct((work / "server" / "basic_auth.ini").stat().st_mode)[-3:] == "600"
