@@ -146,6 +146,8 @@ def test_jobs_whose_launcher_ends(
     assert ("another process does it" in out) is not stopped
     assert len((work / "asked").read_text()) == 2, "volumes, each of them once"
     assert len(rows_of(work)) == 1
+    (status,) = work.glob("outputs/sweeps/*/cells/*/status.json")
+    assert json.loads(status.read_text())["seconds"] > 16, "of the job: what it finished is not done again from its images"
     assert runs() == [("cell", "FINISHED"), ("sweep", "FINISHED")]
 
 
